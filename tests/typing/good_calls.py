@@ -1,0 +1,87 @@
+"""What an agent's author writes: a gateway, a workflow, and an outcome that is typed by its tool."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import assert_never
+
+from pydantic import BaseModel, Field
+
+from toolgate import (
+    Caller,
+    Failed,
+    Gateway,
+    Outcome,
+    PendingApproval,
+    Refused,
+    Started,
+    Succeeded,
+    ToolContext,
+    Unknown,
+    tool,
+)
+
+
+@dataclass(frozen=True)
+class Deps:
+    names: dict[int, str]
+
+
+class OrderInput(BaseModel):
+    order_id: int = Field(gt=0)
+
+
+class Order(BaseModel):
+    order_id: int
+    status: str
+
+
+@tool(effect="read", roles={"support"}, timeout=2.0)
+async def read_order(context: ToolContext[Deps], args: OrderInput) -> Order:
+    """Read one order."""
+    return Order(order_id=args.order_id, status=context.deps.names[args.order_id])
+
+
+@asynccontextmanager
+async def deps(caller: Caller) -> AsyncGenerator[Deps, None]:
+    yield Deps(names={1: caller.id})
+
+
+def told(outcome: Outcome[Order]) -> str:
+    match outcome:
+        case Succeeded(result=order):
+            return order.status
+        case PendingApproval(approval_id=approval):
+            return approval
+        case Started():
+            return "running"
+        case Refused() | Failed() | Unknown():
+            return outcome.message
+        case _:
+            assert_never(outcome)
+
+
+async def day() -> None:
+    caller = Caller("u481", roles={"support"}, tenant="acme")
+    async with Gateway([read_order], store="sqlite:///toolgate.db", deps=deps) as gateway:
+        flow = gateway.workflow(
+            "req_123", caller=caller, agent="support_assistant", user_input="Where is it?"
+        )
+        typed: Outcome[Order] = await flow.call(read_order, OrderInput(order_id=1))
+        waited: Outcome[Order] = await flow.wait(typed, timeout="10m")
+        order: Order = waited.unwrap()
+        by_name = await flow.call("read_order", {"order_id": order.order_id})
+        by_bytes = await gateway.call("read_order", b'{"order_id": 1}', caller=caller, workflow="req_123")
+        direct: Outcome[Order] = await gateway.call(read_order, OrderInput(order_id=1), caller=caller)
+        told(direct)
+        by_name.to_model()
+        by_bytes.to_mcp()
+
+
+def without_a_loop() -> Order:
+    caller = Caller("u481", roles={"support"})
+    with Gateway([read_order], deps=deps) as gateway:
+        outcome: Outcome[Order] = gateway.call_sync(read_order, OrderInput(order_id=1), caller=caller)
+        return outcome.unwrap()
