@@ -1,0 +1,189 @@
+"""The gateway's own event loops: one at work, in a thread, and a watchdog that retires it when a tool blocks it.
+
+``deps``, predicates and async tools share a loop because connections are bound to one. Python cannot
+interrupt a thread, so a blocked loop is left to itself: its calls are given up in a fresh loop, and when
+the tool lets go, what it returns is late evidence. The number of loops is bounded; when all are blocked
+the gateway refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from toolgate.adapters.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
+
+T = TypeVar("T")
+_log = logging.getLogger("toolgate")
+
+WATCH_INTERVAL = 0.1
+"""Seconds between two looks of the watchdog while calls are on their way."""
+BLOCKED_AFTER = 0.25
+"""Seconds without an answer to a ping, with a call past its deadline, after which a loop counts as blocked."""
+
+
+class Lane:
+    """One event loop in a daemon thread. ``submit`` hands an item to ``deliver`` inside the loop."""
+
+    def __init__(self, name: str, deliver: Callable[[Any], object]) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._mailbox = Mailbox(self.loop, deliver)
+        self._pinged_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        pending = asyncio.all_tasks(self.loop)
+        for task in pending:
+            task.cancel()
+        if pending:
+            self.loop.run_until_complete(asyncio.wait(pending, timeout=1.0))
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+    def submit(self, item: Any) -> None:
+        """Deliver ``item`` in the loop. Any thread."""
+        self._mailbox.post(item)
+
+    def take_back(self) -> list[Any]:
+        """Items that the loop has not taken, for another lane."""
+        return self._mailbox.take_back()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run ``work`` in the loop, from any thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def blocked_for(self, now: float) -> float:
+        """Seconds since a ping that the loop has not answered; the first question sends one."""
+        if self._pinged_at is None:
+            self._pinged_at = now
+            self.loop.call_soon_threadsafe(self._pong)
+            return 0.0
+        return now - self._pinged_at
+
+    def _pong(self) -> None:
+        self._pinged_at = None
+
+    def stop(self, *, wait: float) -> bool:
+        """End the loop; False if it is still blocked after ``wait`` seconds."""
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(wait)
+        return not self._thread.is_alive()
+
+
+class Lanes:
+    """The service loop, which never runs an author's code, and the tool loops, which do.
+
+    Args:
+        deliver: starts an item in the running loop. ``overdue``: the items of a lane that are past their
+            deadline. ``give_up``: answers an overdue item, in the service loop. ``turn_away``: refuses one.
+        limit: how many tool loops there may be, blocked ones included.
+    """
+
+    def __init__(
+        self,
+        *,
+        deliver: Callable[[Any], object],
+        overdue: Callable[[Lane], list[Any]],
+        give_up: Callable[[Any], object],
+        turn_away: Callable[[Any], Coroutine[Any, Any, None]],
+        limit: int,
+    ) -> None:
+        self._deliver = deliver
+        self._overdue = overdue
+        self._give_up = give_up
+        self._turn_away = turn_away
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._blocked: list[Lane] = []
+        self._count = 0
+        self._stopping = threading.Event()
+        self.service = Lane("toolgate-service", give_up)
+        self._current: Lane | None = self._fresh()
+        self._watchdog = threading.Thread(target=self._watch, name="toolgate-watchdog", daemon=True)
+        self._watchdog.start()
+
+    def _fresh(self) -> Lane:
+        self._count += 1
+        lane: Lane
+
+        def deliver(item: Any) -> None:
+            item.lane = lane
+            self._deliver(item)
+
+        lane = Lane(f"toolgate-loop-{self._count}", deliver)
+        return lane
+
+    @property
+    def tool_lane(self) -> Lane | None:
+        """The lane that takes new work, if any is free."""
+        return self._current
+
+    def submit(self, item: Any) -> None:
+        """Start ``item`` in the tool loop, or turn it away if every one is blocked."""
+        lane = self._current
+        if lane is None:
+            self.service.start(self._turn_away(item))
+            return
+        item.lane = lane
+        lane.submit(item)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(WATCH_INTERVAL):
+            with self._lock:
+                self._welcome_back()
+                lane = self._current
+                if lane is not None and self._overdue(lane) and lane.blocked_for(time.monotonic()) > BLOCKED_AFTER:
+                    self._retire(lane)
+                for blocked in self._blocked:
+                    for item in self._overdue(blocked):
+                        self.service.submit(item)
+
+    def _retire(self, lane: Lane) -> None:
+        _log.warning("a tool blocks its event loop; its calls are given up and new ones go to a fresh loop")
+        self._blocked.append(lane)
+        self._current = self._fresh() if len(self._blocked) < self._limit else None
+        for item in lane.take_back():
+            self.submit(item)
+
+    def _welcome_back(self) -> None:
+        """A lane whose tool let go: the next to take work if none does, else superfluous."""
+        now = time.monotonic()
+        for lane in [lane for lane in self._blocked if lane.blocked_for(now) == 0.0]:
+            self._blocked.remove(lane)
+            if self._current is None:
+                self._current = lane
+            else:
+                lane.start(_end_when_idle(lane))
+
+    def stop(self, *, wait: float) -> None:
+        """End every loop. A blocked one is left behind; its thread is a daemon."""
+        self._stopping.set()
+        self._watchdog.join()
+        for lane in [self._current, *self._blocked]:
+            if lane is not None and not lane.stop(wait=wait):
+                _log.warning("a tool still blocks its loop; it is left behind")
+        self.service.stop(wait=wait)
+
+
+async def _end_when_idle(lane: Lane) -> None:
+    """Stop a superfluous loop once its last call is over."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)
+    lane.loop.stop()

@@ -1,0 +1,1 @@
+"""What runs a cleared call. Each runner is a one-method seam, ``run(call, context)``."""

@@ -1,0 +1,157 @@
+"""Between the ledger's rows and SQL. Every statement of the writer stands here, named."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from toolgate.domain.approval import Vote
+from toolgate.domain.lifecycle import ApprovalState, EffectState
+from toolgate.domain.rows import (
+    ApprovalRow,
+    ByApproval,
+    ByCall,
+    ByKey,
+    CallRow,
+    ClaimRow,
+    Found,
+    Subject,
+    TokenRow,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+CALL_COLUMNS = ", ".join(CallRow._fields)
+APPROVAL_COLUMNS = ", ".join(ApprovalRow._fields)
+MOVED_FIELDS = CallRow._fields[CallRow._fields.index("updated_at") :]
+"""What may change of a call; the rest is written once."""
+
+_MOVED_AT = CallRow._fields.index("updated_at")
+
+MOVE_CALL = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in MOVED_FIELDS)} WHERE call_id = ?"
+PUT_CLAIM = (
+    "INSERT INTO claims VALUES (?, ?, ?, ?, ?) ON CONFLICT (key_mac) DO UPDATE SET call_id = excluded.call_id, "
+    "caller_id = excluded.caller_id, fingerprint = excluded.fingerprint, attach_only = excluded.attach_only"
+)
+PUT_APPROVAL = f"INSERT OR REPLACE INTO approvals VALUES ({', '.join('?' * len(ApprovalRow._fields))})"
+ADD_VOTE = "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?)"
+PUT_SEALED = "INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)"
+PUT_TOKEN = "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+_CALL = f"SELECT {CALL_COLUMNS} FROM calls WHERE call_id = ?"
+_CLAIM = "SELECT key_mac, call_id, caller_id, fingerprint, attach_only FROM claims WHERE key_mac = ?"
+_APPROVAL = f"SELECT {APPROVAL_COLUMNS} FROM approvals WHERE approval_id = ?"
+_VOTES = "SELECT approval_id, revision, voter, roles, reason, at FROM votes WHERE approval_id = ? ORDER BY at"
+
+_BULK = 32
+"""Rows of one multi-row INSERT. A step of SQLite lets go of the interpreter's lock once, so one statement of many
+rows costs one hand-over where many statements would cost as many."""
+
+
+def values(rows: int, columns: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+
+
+INSERT_CALLS = {count: f"INSERT INTO calls VALUES {values(count, len(CallRow._fields))}" for count in (1, _BULK)}
+INSERT_AUDIT = {
+    count: "INSERT INTO audit (chain_no, chain_seq, call_id, at, record, leaf, link) VALUES " + values(count, 7)
+    for count in (1, _BULK)
+}
+
+
+def insert_many(connection: sqlite3.Connection, statements: Mapping[int, str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert ``rows``, as many at a time as the prepared statements allow."""
+    at = 0
+    while len(rows) - at >= _BULK:
+        flat = [value for row in rows[at : at + _BULK] for value in row]
+        connection.execute(statements[_BULK], flat)
+        at += _BULK
+    if at < len(rows):
+        connection.executemany(statements[1], rows[at:])
+
+
+def move_values(row: CallRow) -> tuple[Any, ...]:
+    """The parameters of ``MOVE_CALL``."""
+    return (*row[_MOVED_AT:], row.call_id)
+
+
+def call_row(values: Sequence[Any]) -> CallRow:
+    """A call as SELECTed by ``CALL_COLUMNS``."""
+    row = CallRow(*values)
+    state = None if row.effect_state is None else EffectState(row.effect_state)
+    return row._replace(effect_state=state, workflow_explicit=bool(row.workflow_explicit))
+
+
+def approval_row(values: Sequence[Any]) -> ApprovalRow:
+    """An approval as SELECTed by ``APPROVAL_COLUMNS``."""
+    row = ApprovalRow(*values)
+    return row._replace(state=ApprovalState(row.state))
+
+
+def token_row(values: Sequence[Any]) -> TokenRow:
+    """A token as it lies in its table."""
+    row = TokenRow(*values)
+    return row._replace(roles=frozenset(json.loads(values[4])))
+
+
+def token_values(row: TokenRow) -> tuple[Any, ...]:
+    """The parameters of ``PUT_TOKEN``."""
+    return (*row[:4], json.dumps(sorted(row.roles)), *row[5:])
+
+
+def vote_values(vote: Vote) -> tuple[Any, ...]:
+    """The parameters of ``ADD_VOTE``."""
+    return (vote.approval_id, vote.revision, vote.voter, json.dumps(sorted(vote.roles)), vote.reason, vote.at)
+
+
+def load(connection: sqlite3.Connection, subject: Subject | None, fresh: Mapping[str, CallRow]) -> Found:
+    """What the decision of a command needs. ``fresh``: calls of this group that are not inserted yet."""
+    match subject:
+        case None:
+            return Found()
+        case ByKey(key_mac):
+            row = connection.execute(_CLAIM, (key_mac,)).fetchone()
+            if row is None:
+                return Found()
+            claim = ClaimRow(row[0], row[1], row[2], row[3], bool(row[4]))
+            return _around(connection, _load_call(connection, claim.call_id, fresh), claim)
+        case ByCall(call_id):
+            return _around(connection, _load_call(connection, call_id, fresh), None)
+        case ByApproval(approval_id):
+            approval = load_approval(connection, approval_id)
+            call = _load_call(connection, approval.call_id, fresh) if approval else None
+            return Found(call=call, approval=approval, votes=load_votes(connection, approval_id))
+
+
+def _around(connection: sqlite3.Connection, call: CallRow | None, claim: ClaimRow | None) -> Found:
+    if call is None or call.approval_id is None:
+        return Found(claim=claim, call=call)
+    return Found(
+        claim=claim,
+        call=call,
+        approval=load_approval(connection, call.approval_id),
+        votes=load_votes(connection, call.approval_id),
+    )
+
+
+def _load_call(connection: sqlite3.Connection, call_id: str, fresh: Mapping[str, CallRow]) -> CallRow | None:
+    if call_id in fresh:
+        return fresh[call_id]
+    found = connection.execute(_CALL, (call_id,)).fetchone()
+    return None if found is None else call_row(found)
+
+
+def load_approval(connection: sqlite3.Connection, approval_id: str) -> ApprovalRow | None:
+    """One approval."""
+    found = connection.execute(_APPROVAL, (approval_id,)).fetchone()
+    return None if found is None else approval_row(found)
+
+
+def load_votes(connection: sqlite3.Connection, approval_id: str) -> tuple[Vote, ...]:
+    """The votes of all revisions, in the order they were given."""
+    return tuple(
+        Vote(approval_id=a, revision=n, voter=v, roles=frozenset(json.loads(roles)), reason=why, at=at)
+        for a, n, v, roles, why, at in connection.execute(_VOTES, (approval_id,))
+    )

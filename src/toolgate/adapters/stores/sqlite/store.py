@@ -1,0 +1,232 @@
+"""The SQLite store: the port's methods over one writer thread and a reading connection a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from toolgate.adapters.stores.answers import Answers
+from toolgate.adapters.stores.sqlite import rows as sql
+from toolgate.adapters.stores.sqlite.connection import connect
+from toolgate.adapters.stores.sqlite.writer import Job, Writer
+from toolgate.domain.audit import StoredRecord
+from toolgate.domain.errors import ConfigurationError, StoreUnavailable
+from toolgate.domain.rows import ApprovalRow, CallRow, Found, SealedRow, Subject, TokenRow
+
+if TYPE_CHECKING:
+    from toolgate.domain.commands import Answer, Command
+    from toolgate.ports import CallFilter
+
+T = TypeVar("T")
+_PAGE = 2000
+
+
+class SqliteStore:
+    """A ledger in one SQLite file. Several processes may share it; limits are per process.
+
+    Args:
+        path: the database; created with its schema if missing.
+        boot_id: unique per process start; names the audit chain.
+        now: microseconds since the epoch.
+        busy_seconds: how long to wait for another process's transaction.
+        ring_id: of the keys that belong to this database; a database refuses any other.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        boot_id: str,
+        now: Callable[[], int],
+        ring_id: str = "",
+        busy_seconds: float = 5.0,
+        max_page_count: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._now = now
+        self._busy = busy_seconds
+        self._ring = ring_id
+        self._writer = Writer(
+            self.path, boot_id=boot_id, now=now, busy_seconds=busy_seconds, max_page_count=max_page_count
+        )
+        self._answers = Answers()
+        self._readers = threading.local()
+        self._open_readers: list[sqlite3.Connection] = []
+        self._opened = False
+
+    async def open(self) -> None:
+        """Create or migrate the schema and start the writer.
+
+        Raises:
+            StoreUnavailable: if the file cannot be opened or written.
+            ConfigurationError: if the keys belong to another database, or a migration was edited.
+        """
+        await asyncio.to_thread(self._writer.start)
+        self._opened = True
+        self._check_ring()
+
+    def _check_ring(self) -> None:
+        if not self._ring:
+            return
+        reader = self._reader()
+        row = reader.execute("SELECT value FROM meta WHERE key = 'ring_id'").fetchone()
+        if row is None:
+            connection = connect(self.path, busy_seconds=self._busy, writing=True)
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('ring_id', ?)", (self._ring,))
+            connection.close()
+            row = reader.execute("SELECT value FROM meta WHERE key = 'ring_id'").fetchone()
+        if row[0] != self._ring:
+            raise ConfigurationError(
+                f"the keys beside {self.path.name} belong to another database; put the right key file back"
+            )
+
+    async def close(self) -> None:
+        """Write what waits, then close every connection."""
+        if not self._opened:
+            return
+        self._opened = False
+        await asyncio.to_thread(self._writer.stop)
+        for reader in self._open_readers:
+            reader.close()
+        self._open_readers.clear()
+        self._readers = threading.local()
+
+    async def execute(self, command: Command) -> Answer:
+        """Decide and write one command; durable when this returns."""
+        if not self._opened:
+            raise StoreUnavailable("the store is closed")
+        future, mailbox = self._answers.future()
+        self._writer.submit(Job(command, lambda answer: mailbox.post((future, answer))))
+        answer: Answer = await future
+        return answer
+
+    async def find(self, subject: Subject) -> Found:
+        """A point look-up by primary keys, done in place: a hop to a thread would cost more than the read."""
+        return self._read(lambda db: sql.load(db, subject, {}))
+
+    async def sealed(self, call_id: str, kind: str) -> SealedRow | None:
+        """Encrypted bytes of a call."""
+        query = "SELECT call_id, kind, sealed FROM sealed WHERE call_id = ? AND kind = ?"
+        row = self._read(lambda db: db.execute(query, (call_id, kind)).fetchone())
+        return None if row is None else SealedRow(*row)
+
+    async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
+        """Calls, newest first."""
+        where, values = _conditions(wanted)
+        query = f"SELECT {sql.CALL_COLUMNS} FROM calls {where} ORDER BY call_id DESC LIMIT ?"
+        return await self._list(query, (*values, wanted.limit), sql.call_row)
+
+    async def approvals(self, *, open_only: bool, tenant: str | None = None, limit: int = 100) -> Sequence[ApprovalRow]:
+        """Approvals, oldest first where only open ones are asked for, else newest first."""
+        conditions = ["state IN ('pending', 'approved')"] if open_only else []
+        conditions += ["tenant = ?"] if tenant is not None else []
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        order = "ASC" if open_only else "DESC"
+        query = f"SELECT {sql.APPROVAL_COLUMNS} FROM approvals {where} ORDER BY approval_id {order} LIMIT ?"
+        return await self._list(query, (*([tenant] if tenant is not None else []), limit), sql.approval_row)
+
+    async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
+        """Intents whose lease ran out."""
+        query = (
+            f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE effect_state = 'intended' AND lease_until <= ? "
+            "ORDER BY lease_until LIMIT ?"
+        )
+        return await self._list(query, (await self.now(), limit), sql.call_row)
+
+    async def unknown(self, limit: int = 100) -> Sequence[CallRow]:
+        """Effects in doubt."""
+        query = f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE effect_state = 'unknown' ORDER BY lease_until LIMIT ?"
+        return await self._list(query, (limit,), sql.call_row)
+
+    async def dispatchable(self, limit: int = 100) -> Sequence[ApprovalRow]:
+        """Approvals that are approved and not consumed."""
+        query = f"SELECT {sql.APPROVAL_COLUMNS} FROM approvals WHERE state = 'approved' ORDER BY approval_id LIMIT ?"
+        return await self._list(query, (limit,), sql.approval_row)
+
+    async def token(self, token_hash: str) -> TokenRow | None:
+        """The token of this hash."""
+        row = self._read(lambda db: db.execute("SELECT * FROM tokens WHERE token_hash = ?", (token_hash,)).fetchone())
+        return None if row is None else sql.token_row(row)
+
+    async def tokens(self) -> Sequence[TokenRow]:
+        """All tokens, newest first."""
+        return await self._list("SELECT * FROM tokens ORDER BY token_id DESC", (), sql.token_row)
+
+    async def records(self, *, call_id: str | None = None, newest: int | None = None) -> AsyncIterator[StoredRecord]:
+        """The trail in the order it was written, read in pages, so that a long one needs little memory."""
+        where, values = ("AND a.call_id = ?", [call_id]) if call_id is not None else ("", [])
+        after = await asyncio.to_thread(self._start_of, newest) if newest is not None else 0
+        query = (
+            "SELECT a.seq, c.chain_id, a.chain_seq, a.record, a.leaf, a.link FROM audit a "
+            f"LEFT JOIN chains c USING (chain_no) WHERE a.seq > ? {where} ORDER BY a.seq LIMIT ?"
+        )
+        while True:
+            page = await self._list(query, (after, *values, _PAGE), tuple)
+            for _, chain_id, seq, record, leaf, link in page:
+                yield StoredRecord(
+                    chain_id=chain_id or "", seq=seq, record=bytes(record), leaf_hash=leaf, link_hash=link
+                )
+            if len(page) < _PAGE:
+                return
+            after = page[-1][0]
+
+    async def heads(self) -> dict[str, tuple[int, bytes]]:
+        """Where each chain ends, as the writers last committed it."""
+        query = "SELECT chain_id, head_seq, head_link FROM chains WHERE head_seq > 0"
+        return {chain: (seq, link) for chain, seq, link in await self._list(query, (), tuple)}
+
+    async def now(self) -> int:
+        """The clock, but never before what was recorded."""
+        row = self._read(lambda db: db.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone())
+        return max(self._now(), row[0] if row else 0)
+
+    def _start_of(self, newest: int) -> int:
+        query = "SELECT seq FROM audit ORDER BY seq DESC LIMIT 1 OFFSET ?"
+        row = self._read(lambda db: db.execute(query, (newest,)).fetchone())
+        return row[0] if row else 0
+
+    async def _list(self, query: str, values: tuple[Any, ...], build: Callable[[Any], T]) -> list[T]:
+        return await asyncio.to_thread(
+            self._read, lambda db: [build(row) for row in db.execute(query, values).fetchall()]
+        )
+
+    def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return query(self._reader())
+        except sqlite3.Error as broken:
+            raise StoreUnavailable(f"the store cannot be read: {broken}") from broken
+
+    def _reader(self) -> sqlite3.Connection:
+        reader: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if reader is None:
+            if not self._opened:
+                raise StoreUnavailable("the store is closed")
+            reader = connect(self.path, busy_seconds=self._busy, writing=False)
+            self._readers.connection = reader
+            self._open_readers.append(reader)
+        return reader
+
+
+def _conditions(wanted: CallFilter) -> tuple[str, list[Any]]:
+    exact = {
+        "tenant": wanted.tenant,
+        "tool": wanted.tool,
+        "caller_id": wanted.caller_id,
+        "status": wanted.status,
+        "workflow_id": wanted.workflow_id,
+    }
+    conditions = [f"{column} = ?" for column, value in exact.items() if value is not None]
+    values: list[Any] = [value for value in exact.values() if value is not None]
+    if wanted.unresolved:
+        conditions.append("(effect_state = 'unknown' OR incident IS NOT NULL)")
+    if wanted.since is not None:
+        conditions.append("received_at >= ?")
+        values.append(wanted.since)
+    if wanted.before is not None:
+        conditions.append("call_id < ?")
+        values.append(wanted.before)
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), values

@@ -1,0 +1,482 @@
+"""The only place where the two sides meet: ports get their adapters, and the pipeline its world.
+
+``Gateway`` is what a program holds: it opens the store, runs the loops, and keeps house (recovery,
+pick-up of approved calls, leases). Every decision is elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from toolgate.adapters.clock import SystemClock
+from toolgate.adapters.ids import UlidIds
+from toolgate.adapters.keys import Keyring
+from toolgate.adapters.loops import Lane, Lanes
+from toolgate.adapters.reservations import ProcessReservations
+from toolgate.adapters.runners.process import ProcessRunner
+from toolgate.adapters.runners.python import PythonRunner, Threads
+from toolgate.adapters.stores.answers import Answers
+from toolgate.adapters.stores.memory import MemoryStore
+from toolgate.adapters.stores.sqlite import SqliteStore
+from toolgate.domain.call import ReceivedCall, Workflow
+from toolgate.domain.duration import Duration, seconds
+from toolgate.domain.errors import ConfigurationError, NotBuiltYet, StoreInDoubt, StoreUnavailable, UsageError
+from toolgate.domain.limits import Limits
+from toolgate.domain.outcome import Outcome, PendingApproval, Started
+from toolgate.gateway.faults import place_of
+from toolgate.gateway.flight import Flight, Phase
+from toolgate.gateway.world import World, register
+from toolgate.operations import dispatch_approved as approved
+from toolgate.operations import recover
+from toolgate.operations.get_call import get_call
+from toolgate.operations.handle_call import at_deadline, board, launch, turn_away
+from toolgate.surfaces.python import Flow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from toolgate.domain.caller import Caller
+    from toolgate.domain.tool import Tool
+    from toolgate.ports import Callers, Clock, Deps, Ids, Keys, Store
+
+A = TypeVar("A")
+R = TypeVar("R")
+T = TypeVar("T")
+_log = logging.getLogger("toolgate")
+HOUSEKEEPING_INTERVAL = 1.0
+OVERDUE_BY = 0.05
+
+
+class Gateway:
+    """The gate. Open it with ``async with`` (or ``with``, for programs without an event loop).
+
+    Args:
+        tools: made by ``@tool``.
+        store: ``"sqlite:///path/to.db"`` (kept, with its keys beside it in ``path/to.db.keys``), or nothing for
+            a store in memory. A ready ``Store`` is taken as it is, for tests.
+        deps: an async context manager ``(caller) -> dependencies``, entered once a call after the role check.
+        callers: ``async (id, tenant) -> Caller | None``, the current rights of who asked for a held call.
+        limits: what the gateway allows in all.
+        lease: seconds beyond the deadline for which an intent is believed to be running.
+        housekeeping: seconds between rounds of recovery and pick-up; ``None`` leaves them to ``sweep``.
+
+    Raises:
+        ContractError: for a tool that nothing can grant, or two of one name.
+        ConfigurationError: for a store that cannot be read, or keys that are missing.
+        NotBuiltYet: for ``policies=`` and ``postgresql://`` stores.
+    """
+
+    def __init__(
+        self,
+        tools: Iterable[Tool[Any, Any]],
+        *,
+        store: str | Store | None = None,
+        deps: Deps | None = None,
+        callers: Callers | None = None,
+        policies: str | Path | None = None,
+        limits: Limits | None = None,
+        lease: Duration = 10.0,
+        housekeeping: Duration | None = HOUSEKEEPING_INTERVAL,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        keys: Keys | None = None,
+    ) -> None:
+        if policies is not None:
+            raise NotBuiltYet("policies=: declarative policies are not built yet; use roles= and authorize=")
+        self._clock = clock or SystemClock()
+        self._ids = ids or UlidIds()
+        self._boot = self._ids.new("boot")
+        chosen_store, chosen_keys = _open_store(store, keys, boot_id=self._boot, clock=self._clock)
+        chosen = limits or Limits()
+        registry = register(tools, chosen_keys, chosen)
+        _check_memory(chosen_store, registry.values())
+        sync_tools = frozenset(
+            name
+            for name, entry in registry.items()
+            if not entry.tool.is_async and entry.contract.isolation != "process"
+        )
+        self._threads = Threads()
+        self._processes = ProcessRunner(deps, limit=chosen.processes)
+        self._world = World(
+            registry=registry,
+            store=chosen_store,
+            keys=chosen_keys,
+            clock=self._clock,
+            ids=self._ids,
+            runner=PythonRunner(self._threads, self._processes),
+            reservations=ProcessReservations(chosen, monotonic=self._clock.monotonic, sync_tools=sync_tools),
+            limits=chosen,
+            owner=self._boot,
+            deps=deps,
+            callers=callers,
+            lease_margin=seconds(lease, of="lease"),
+        )
+        self._interval = None if housekeeping is None else seconds(housekeeping, of="housekeeping")
+        self._answers = Answers()
+        self._lanes: Lanes | None = None
+        self._stopping = threading.Event()
+        self._housekeeper: threading.Thread | None = None
+        self._woken = threading.Event()
+        self._sweeping = threading.Lock()
+
+    # ------------------------------------------------------------- opening and closing
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._close)
+
+    def __enter__(self) -> Self:
+        _no_running_loop("use `async with Gateway(...)` inside a running event loop")
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _open(self) -> None:
+        if self._lanes is not None:
+            raise UsageError("the gateway is open already")
+        world = self._world
+        lanes = Lanes(
+            deliver=lambda flight: launch(world, flight),
+            overdue=self._overdue,
+            give_up=lambda flight: at_deadline(world, flight),
+            turn_away=lambda flight: turn_away(world, flight),
+            limit=world.limits.tool_loops,
+        )
+        try:
+            lanes.service.start(world.store.open()).result()
+        except BaseException:
+            lanes.stop(wait=1.0)
+            raise
+        self._lanes = lanes
+        self._stopping.clear()
+        if self._interval is not None:
+            self._housekeeper = threading.Thread(target=self._keep_house, name="toolgate-house", daemon=True)
+            self._housekeeper.start()
+
+    def _close(self) -> None:
+        lanes = self._lanes
+        if lanes is None:
+            return
+        self._stopping.set()
+        self._woken.set()
+        if self._housekeeper is not None:
+            self._housekeeper.join()
+        self._lanes = None
+        self._settle_what_flies()
+        lanes.service.start(self._world.store.close()).result()
+        lanes.stop(wait=1.0)
+        self._threads.close()
+        self._processes.close()
+
+    def _settle_what_flies(self) -> None:
+        """Wait for calls on their way, up to their deadlines: a call that was dispatched has an outcome to record."""
+        while flights := [flight for flight in list(self._world.flights.values()) if not flight.answered]:
+            if all(flight.deadline + self._world.settle_grace < self._clock.monotonic() for flight in flights):
+                return
+            time.sleep(0.01)
+
+    def _overdue(self, lane: Lane) -> list[Flight]:
+        late = self._clock.monotonic() - OVERDUE_BY
+        return [
+            flight
+            for flight in list(self._world.flights.values())
+            if flight.lane is lane and flight.deadline < late and not flight.gave_up and flight.phase < Phase.SETTLING
+        ]
+
+    # ------------------------------------------------------------------------- calling
+
+    def workflow(
+        self,
+        id: str | None = None,
+        *,
+        caller: Caller,
+        agent: str | None = None,
+        model: str | None = None,
+        user_input: str | None = None,
+    ) -> Flow:
+        """A piece of work. Without an id it gets a fresh one, good for reads and first trials: a key that names
+        ``{workflow_id}`` demands one that the application chose, the same on every retry.
+        """
+        return Flow(self, self._workflow(id, agent=agent, model=model, user_input=user_input), caller)
+
+    def _workflow(
+        self, id: str | None, *, agent: str | None = None, model: str | None = None, user_input: str | None = None
+    ) -> Workflow:
+        if id is not None and not 0 < len(id) <= 256:
+            raise UsageError("a workflow id is a text of 1 to 256 characters")
+        return Workflow(
+            id=id or self._ids.new("flow"), explicit=id is not None, agent=agent, model=model, user_input=user_input
+        )
+
+    @overload
+    async def call(
+        self,
+        tool: Tool[A, R],
+        args: A,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
+    @overload
+    async def call(
+        self,
+        tool: str | Tool[Any, Any],
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]: ...
+    async def call(
+        self,
+        tool: Any,
+        args: Any,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]:
+        """One call without a flow. See ``Flow.call``."""
+        flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
+        return await flow.call(tool, args, request_id=request_id, rationale=rationale)
+
+    def call_sync(
+        self,
+        tool: str | Tool[Any, R],
+        args: Any,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+    ) -> Outcome[R]:
+        """As ``call``, for programs without an event loop.
+
+        Raises:
+            UsageError: inside a running loop, where it would block everything.
+        """
+        outcome: Outcome[R] = self.run_sync(
+            self.call(tool, args, caller=caller, workflow=workflow, agent=agent, model=model)
+        )
+        return outcome
+
+    async def request(
+        self,
+        tool: str,
+        arguments: Any,
+        *,
+        caller: Caller,
+        workflow: Workflow,
+        request_id: str | None = None,
+        rationale: str | None = None,
+        trace: str | None = None,
+        surface: str = "python",
+    ) -> Outcome[Any]:
+        """What every surface calls: hand a request to the pipeline and wait for its outcome.
+
+        If the waiting task is cancelled the call goes on and settles; asking again finds it.
+        """
+        lanes = self._running()
+        received = ReceivedCall(
+            call_id=self._ids.new("call"),
+            tool=tool,
+            arguments=arguments,
+            caller=caller,
+            workflow=workflow,
+            received_at=self._clock.now(),
+            surface=surface,
+            request_id=request_id,
+            trace=trace,
+            rationale=rationale,
+        )
+        future, mailbox = self._answers.future()
+        flight = board(
+            self._world,
+            received,
+            lambda outcome: mailbox.post((future, outcome)),
+            context=contextvars.copy_context(),
+        )
+        lanes.submit(flight)
+        outcome: Outcome[Any] = await future
+        return outcome
+
+    async def get_call(self, call_id: str, *, caller: Caller) -> Outcome[Any]:
+        """What became of a call of this caller."""
+        lanes = self._running()
+        return await asyncio.wrap_future(lanes.service.start(get_call(self._world, call_id, caller=caller)))
+
+    async def wait_for(self, outcome: Outcome[R], *, caller: Caller, timeout: Duration = "10m") -> Outcome[R]:
+        """See ``Flow.wait``."""
+        if not isinstance(outcome, PendingApproval | Started):
+            return outcome
+        lanes = self._running()
+        until = self._clock.monotonic() + seconds(timeout, of="timeout")
+        work = self._wait(outcome, caller, until)
+        return await asyncio.wrap_future(lanes.service.start(work))
+
+    async def _wait(self, outcome: Outcome[Any], caller: Caller, until: float) -> Outcome[Any]:
+        while True:
+            now: Outcome[Any] = await get_call(self._world, outcome.call_id, caller=caller)
+            running = not isinstance(now, PendingApproval) and getattr(now, "retry_after", None) is not None
+            if not (running or isinstance(now, PendingApproval)) or self._clock.monotonic() >= until:
+                return now
+            await self._clock.sleep(min(0.1, max(until - self._clock.monotonic(), 0.001)))
+
+    def run_sync(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` to its end from a program without an event loop.
+
+        Raises:
+            UsageError: inside a running loop.
+        """
+        try:
+            _no_running_loop("await call(...) inside a running event loop; call_sync would block it")
+        except UsageError:
+            work.close()
+            raise
+        return self._running().service.start(work).result()
+
+    def tools(self, caller: Caller) -> list[Tool[Any, Any]]:
+        """The tools that ``caller`` may ask for, by name. A tool that nobody granted is not listed."""
+        entries = sorted(self._world.registry.items())
+        return [entry.tool for _, entry in entries if entry.visible_to(caller)]
+
+    @property
+    def world(self) -> World:
+        """The pipeline's own view, for operations, surfaces and the CLI."""
+        return self._world
+
+    @property
+    def store(self) -> Store:
+        """The ledger."""
+        return self._world.store
+
+    # -------------------------------------------------------------------- housekeeping
+
+    def _keep_house(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._sweep()
+            except (StoreUnavailable, StoreInDoubt) as fault:
+                _log.warning("housekeeping waits for the store: %s", type(fault).__name__)
+            except Exception as fault:  # noqa: BLE001 - one bad row must not end recovery for all others
+                _log.error("housekeeping failed and goes on in the next round: %s", place_of(fault))  # noqa: TRY400
+            self._woken.wait(self._interval)
+            self._woken.clear()
+
+    async def sweep(self) -> None:
+        """One round of housekeeping, now: recovery, expiry, pick-up of approved calls, leases."""
+        await asyncio.to_thread(self._sweep)
+
+    def _sweep(self) -> None:
+        lanes = self._running()
+        with self._sweeping:
+            lanes.service.start(self._service_round(lanes)).result()
+            lane = lanes.tool_lane
+            if lane is not None:
+                lane.start(recover.reconcile_unknown(self._world)).result()
+
+    async def _service_round(self, lanes: Lanes) -> None:
+        world = self._world
+        await recover.write_unsettled(world)
+        await recover.renew_leases(world)
+        await recover.lapse_intents(world)
+        await approved.end_refused(world)
+        await approved.expire_approvals(world)
+        await approved.dispatch_approved(world, lanes.submit)
+
+    def wake(self) -> None:
+        """Something was decided: do not wait for the next round."""
+        self._woken.set()
+
+    def _running(self) -> Lanes:
+        if self._lanes is None:
+            raise UsageError("the gateway is not open; write `async with Gateway(...) as gateway:`")
+        return self._lanes
+
+
+def _no_running_loop(message: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UsageError(message)
+
+
+def _open_store(
+    store: str | Store | None, keys: Keys | None, *, boot_id: str, clock: Clock
+) -> tuple[Store, Keys]:
+    if store is None:
+        return MemoryStore(boot_id=boot_id, now=clock.now), keys or Keyring.ephemeral()
+    if not isinstance(store, str):
+        return store, keys or Keyring.ephemeral()
+    if store.startswith(("postgresql://", "postgres://")):
+        raise NotBuiltYet("store=: Postgres is not built yet; use sqlite:///toolgate.db")
+    if store in {"memory", "memory://"}:
+        return MemoryStore(boot_id=boot_id, now=clock.now), keys or Keyring.ephemeral()
+    if not store.startswith("sqlite:///"):
+        raise ConfigurationError(f"store=: {store.split(':')[0]!r} is no store; write 'sqlite:///toolgate.db'")
+    path = Path(store.removeprefix("sqlite:///"))
+    ring = keys or open_keys(path)
+    ring_id = ring.ring_id if isinstance(ring, Keyring) else ""
+    return SqliteStore(path, boot_id=boot_id, now=clock.now, ring_id=ring_id), ring
+
+
+def open_keys(database: Path) -> Keyring:
+    """The keys beside ``database``; made with it, never made for a database that exists.
+
+    Raises:
+        ConfigurationError: if the database is there and its keys are not.
+    """
+    path = database.with_name(database.name + ".keys")
+    if path.exists():
+        return Keyring.open(path)
+    if database.exists() and database.stat().st_size > 0:
+        raise ConfigurationError(
+            f"{database.name} is there but its keys, {path.name}, are not; put them back beside it. Without them "
+            "nothing that was kept encrypted can be read, and keys that were used cannot be recognised"
+        )
+    if not database.parent.is_dir():
+        raise ConfigurationError(f"store=: the folder {database.parent} does not exist; create it first")
+    try:
+        return Keyring.create(path)
+    except FileExistsError:
+        return Keyring.open(path)
+
+
+def _check_memory(store: Store, entries: Iterable[Any]) -> None:
+    writers = [entry.contract.name for entry in entries if entry.contract.has_effects]
+    if isinstance(store, MemoryStore) and writers:
+        warnings.warn(
+            f"{writers[0]} has effects, and the memory store forgets them when this process ends; "
+            "write store='sqlite:///toolgate.db' to keep them",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,258 @@
+"""When a person is asked, who may decide, and how votes count. All pure.
+
+A *requirement* is what one source (contract, operator, policy, business service) demands; requirements
+of several sources merge to the strictest. A *condition* is ``when`` as data: it can be shown, digested,
+replayed and written in a file. Not here: the states of an approval (``lifecycle``) and its storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from toolgate.domain.canonical import JsonValue, canonical_json
+from toolgate.domain.duration import Duration, seconds
+from toolgate.domain.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from toolgate.domain.caller import Caller
+
+Risk = Literal["low", "medium", "high"]
+RISKS: tuple[Risk, ...] = ("low", "medium", "high")
+DEFAULT_EXPIRY = 86_400.0
+
+When = Mapping[str, Any] | Callable[..., Any] | Callable[..., Awaitable[Any]]
+
+_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "gt": lambda value, bound: value > bound,
+    "ge": lambda value, bound: value >= bound,
+    "lt": lambda value, bound: value < bound,
+    "le": lambda value, bound: value <= bound,
+    "eq": lambda value, bound: bool(value == bound),
+    "ne": lambda value, bound: bool(value != bound),
+    "in": lambda value, bound: value in bound,
+    "not_in": lambda value, bound: value not in bound,
+}
+_SPOKEN = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "eq": "=", "ne": "≠", "in": "in", "not_in": "not in"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+class Approval:
+    """The contract's word on when a person must agree.
+
+    Args:
+        approvers: roles, one of which a voter needs. Never empty: an approval that nobody may give is a mistake.
+        when: ``None`` asks always. A mapping ``{"amount_cents": {"gt": 5000}}`` asks when *every* condition
+            holds (operators ``gt ge lt le eq ne in not_in``; dotted paths reach into objects). A predicate
+            ``(context, args)``, sync or async, returns the reason to ask or ``None``. A condition that
+            raises, or whose path is missing, asks.
+        risk: shown to the approver; ``"low"``, ``"medium"`` or ``"high"``.
+        expires_in: how long a request stays open; expiry means no.
+        quorum: how many distinct people must agree, 1 to 20.
+        reason: shown to the approver, beside what the condition found.
+
+    Raises:
+        ContractError: naming what to change.
+    """
+
+    approvers: frozenset[str]
+    when: When | None = None
+    risk: Risk = "medium"
+    expires_in: float = DEFAULT_EXPIRY
+    quorum: int = 1
+    reason: str | None = None
+
+    def __init__(
+        self,
+        *,
+        approvers: Iterable[str],
+        when: When | None = None,
+        risk: Risk = "medium",
+        expires_in: Duration = DEFAULT_EXPIRY,
+        quorum: int = 1,
+        reason: str | None = None,
+    ) -> None:
+        if isinstance(approvers, str) or not (names := frozenset(approvers)):
+            raise ContractError("approval.approvers: name the roles that may decide, for example {'billing_admin'}")
+        if risk not in RISKS:
+            raise ContractError(f"approval.risk: {risk!r} is not one of {', '.join(RISKS)}")
+        if not 1 <= quorum <= 20:
+            raise ContractError(f"approval.quorum: {quorum} is not between 1 and 20")
+        if isinstance(when, Mapping):
+            check_condition(when)
+        elif when is not None and not callable(when):
+            raise ContractError("approval.when: a mapping of conditions or a predicate (context, args)")
+        set_ = object.__setattr__
+        set_(self, "approvers", names)
+        set_(self, "when", when)
+        set_(self, "risk", risk)
+        set_(self, "expires_in", seconds(expires_in, of="approval.expires_in"))
+        set_(self, "quorum", quorum)
+        set_(self, "reason", reason)
+
+    def described(self) -> dict[str, JsonValue]:
+        """The approval as data, for digests, lists and the checklist. A predicate is named, not shown."""
+        when: JsonValue
+        if self.when is None or isinstance(self.when, Mapping):
+            when = None if self.when is None else {path: _as_json(tests) for path, tests in self.when.items()}
+        else:
+            when = f"predicate:{getattr(self.when, '__qualname__', 'unnamed')}"
+        return {
+            "approvers": list[JsonValue](sorted(self.approvers)),
+            "when": when,
+            "risk": self.risk,
+            "expires_in": self.expires_in,
+            "quorum": self.quorum,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalFact:
+    """What ``context.approval`` tells a tool that runs after people agreed."""
+
+    approval_id: str
+    approved_by: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """What must be given before a held call may run."""
+
+    reason: str
+    approvers: tuple[frozenset[str], ...]
+    risk: Risk = "medium"
+    expires_in: float = DEFAULT_EXPIRY
+    quorum: int = 1
+
+    def merged(self, other: Requirement) -> Requirement:
+        """Both at once, each the strictest: all role sets, the higher quorum and risk, the earlier expiry."""
+        reasons = dict.fromkeys((*self.reason.split("; "), *other.reason.split("; ")))
+        return Requirement(
+            reason="; ".join(reasons),
+            approvers=tuple(dict.fromkeys((*self.approvers, *other.approvers))),
+            risk=max(self.risk, other.risk, key=RISKS.index),
+            expires_in=min(self.expires_in, other.expires_in),
+            quorum=max(self.quorum, other.quorum),
+        )
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """As data, for the store and the trail."""
+        return {
+            "reason": self.reason,
+            "approvers": [list[JsonValue](sorted(roles)) for roles in self.approvers],
+            "risk": self.risk,
+            "expires_in": self.expires_in,
+            "quorum": self.quorum,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Requirement:
+        """What ``to_json`` wrote."""
+        return cls(
+            reason=data["reason"],
+            approvers=tuple(frozenset(roles) for roles in data["approvers"]),
+            risk=data["risk"],
+            expires_in=data["expires_in"],
+            quorum=data["quorum"],
+        )
+
+    def shown_roles(self) -> str:
+        """The roles in words: sets are alternatives, several sets must each be met."""
+        return " and ".join(" or ".join(sorted(roles)) for roles in self.approvers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """One person's approval of one revision."""
+
+    approval_id: str
+    revision: int
+    voter: str
+    roles: frozenset[str]
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Whether the votes suffice, and what is missing in words."""
+
+    enough: bool
+    missing: str
+    voters: tuple[str, ...] = field(default=())
+
+
+def tally(requirement: Requirement, votes: Iterable[Vote], *, revision: int, requester: str) -> Tally:
+    """Count the distinct people who approved ``revision``. The requester never counts; every role set must be met."""
+    counted = {vote.voter: vote for vote in votes if vote.revision == revision and vote.voter != requester}
+    unmet = [
+        " or ".join(sorted(roles))
+        for roles in requirement.approvers
+        if not any(roles & vote.roles for vote in counted.values())
+    ]
+    lacking = requirement.quorum - len(counted)
+    missing = []
+    if lacking > 0:
+        missing.append(f"{lacking} more approval{'s' if lacking > 1 else ''}")
+    if unmet:
+        missing.append(f"one by {' and one by '.join(unmet)}")
+    return Tally(not missing, ", ".join(missing), tuple(counted))
+
+
+def may_vote(requirement: Requirement, voter: Caller, *, requester: str, tenant: str) -> str | None:
+    """Why ``voter`` may not decide, or None where they may. The tenant must be that of the call."""
+    if voter.tenant != tenant:
+        return "the approval belongs to another tenant"
+    if voter.id == requester:
+        return "whoever asked for a call may not approve it"
+    if not any(roles & voter.roles for roles in requirement.approvers):
+        return f"deciding needs the role {requirement.shown_roles()}"
+    return None
+
+
+def check_condition(when: Mapping[str, Any]) -> None:
+    """Refuse a condition that could never be evaluated.
+
+    Raises:
+        ContractError: naming the path.
+    """
+    if not when:
+        raise ContractError("approval.when: an empty condition; leave `when` out to ask always")
+    for path, tests in when.items():
+        if not isinstance(tests, Mapping) or not tests:
+            raise ContractError(f"approval.when.{path}: write an operator, for example {{'gt': 5000}}")
+        for operator, bound in tests.items():
+            if operator not in _OPERATORS:
+                raise ContractError(f"approval.when.{path}: {operator!r} is not one of {', '.join(_OPERATORS)}")
+            if operator in {"in", "not_in"} and (isinstance(bound, str) or not isinstance(bound, list | tuple)):
+                raise ContractError(f"approval.when.{path}.{operator}: write a list of values")
+            canonical_json(list(bound) if isinstance(bound, tuple) else bound)
+
+
+def _as_json(tests: Mapping[str, Any]) -> dict[str, JsonValue]:
+    return {operator: list(bound) if isinstance(bound, tuple) else bound for operator, bound in tests.items()}
+
+
+def condition_reason(when: Mapping[str, Any], arguments: JsonValue) -> str | None:
+    """Why the condition asks for a person, or None. What cannot be evaluated asks: it never passes."""
+    found = []
+    for path, tests in when.items():
+        try:
+            value = _at(arguments, path)
+            if not all(_OPERATORS[operator](value, bound) for operator, bound in tests.items()):
+                return None
+        except (KeyError, IndexError, TypeError, ValueError):
+            return f"the condition on {path} could not be evaluated"
+        found.append(" and ".join(f"{path} {_SPOKEN[op]} {bound}" for op, bound in tests.items()))
+    return ", ".join(found)
+
+
+def _at(value: Any, path: str) -> Any:
+    for part in path.split("."):
+        value = value[int(part)] if isinstance(value, list) else value[part]
+    return value

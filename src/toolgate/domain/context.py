@@ -1,0 +1,51 @@
+"""What a tool and its predicates are told beside their arguments. Nothing in it comes from a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolgate.domain.approval import ApprovalFact
+    from toolgate.domain.caller import Caller
+
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolContext(Generic[D]):
+    """The call around one run of a tool.
+
+    Attributes:
+        caller: on whose behalf, from the application.
+        deps: what the gateway's ``deps`` yielded for this call; ``None`` without one.
+        call_id: this call's id, for logs and for downstream.
+        idempotency_key: pass it downstream; the same on every attempt and retry of the same action. For a
+            tool with effects but without ``idempotency=`` it is the call's id; for a read, ``None``.
+        attempt: from 1.
+        approval: who agreed, where the call was held and approved.
+        remaining: seconds left before the deadline, as a function.
+    """
+
+    tool: str
+    caller: Caller
+    deps: D
+    call_id: str
+    workflow_id: str
+    agent: str | None = None
+    model: str | None = None
+    request_id: str | None = None
+    idempotency_key: str | None = None
+    attempt: int = 1
+    approval: ApprovalFact | None = None
+    remaining: Callable[[], float] = lambda: 0.0
+
+    @property
+    def tenant(self) -> str:
+        """The caller's tenant."""
+        return self.caller.tenant
+
+
+Context = ToolContext[Any]

@@ -1,0 +1,142 @@
+"""THE transition tables of a call: the only place that says which state may follow which.
+
+Two machines, tied at one point: consuming an approval and writing the intent are one transition of
+one transaction. The documentation's diagrams are drawn from these tables; ``EffectState`` is what the
+ledger knows of the world, ``ApprovalState`` what people have said.
+
+Not here: who may cause a transition (gates, operations) and how it is stored (adapters).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class EffectState(StrEnum):
+    """What the ledger knows about the effect of a call that may have one."""
+
+    INTENDED = "intended"
+    APPLIED = "applied"
+    NOT_APPLIED = "not_applied"
+    UNKNOWN = "unknown"
+
+
+class EffectCause(StrEnum):
+    """Why an effect changes state."""
+
+    SETTLED_APPLIED = "settled as applied"
+    SETTLED_NOT_APPLIED = "settled as not applied"
+    IN_DOUBT = "deadline passed, reply lost, or owner died"
+    RECONCILED_APPLIED = "reconciled: it happened"
+    RECONCILED_NOT_APPLIED = "reconciled: it did not happen"
+    LATE_APPLIED = "a late result says that it happened"
+    LATE_NOT_APPLIED = "a late failure says that nothing happened"
+    RESOLVED_APPLIED = "a person says that it happened"
+    RESOLVED_NOT_APPLIED = "a person says that it did not"
+
+
+class ApprovalState(StrEnum):
+    """Where a request for a person's consent stands."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    CONSUMED = "consumed"
+
+
+class ApprovalCause(StrEnum):
+    """Why an approval changes state."""
+
+    QUORUM_REACHED = "enough people approved"
+    DENIED = "a person denied"
+    LAPSED = "its time ran out"
+    WITHDRAWN = "withdrawn, or the contract changed"
+    DISPATCHED = "the call was dispatched"
+
+
+EFFECT_TRANSITIONS = MappingProxyType(
+    {
+        EffectState.INTENDED: MappingProxyType(
+            {
+                EffectCause.SETTLED_APPLIED: EffectState.APPLIED,
+                EffectCause.SETTLED_NOT_APPLIED: EffectState.NOT_APPLIED,
+                EffectCause.IN_DOUBT: EffectState.UNKNOWN,
+            }
+        ),
+        EffectState.UNKNOWN: MappingProxyType(
+            {
+                EffectCause.RECONCILED_APPLIED: EffectState.APPLIED,
+                EffectCause.RECONCILED_NOT_APPLIED: EffectState.NOT_APPLIED,
+                EffectCause.LATE_APPLIED: EffectState.APPLIED,
+                EffectCause.LATE_NOT_APPLIED: EffectState.NOT_APPLIED,
+                EffectCause.RESOLVED_APPLIED: EffectState.APPLIED,
+                EffectCause.RESOLVED_NOT_APPLIED: EffectState.NOT_APPLIED,
+            }
+        ),
+        EffectState.APPLIED: MappingProxyType({}),
+        EffectState.NOT_APPLIED: MappingProxyType({}),
+    }
+)
+
+APPROVAL_TRANSITIONS = MappingProxyType(
+    {
+        ApprovalState.PENDING: MappingProxyType(
+            {
+                ApprovalCause.QUORUM_REACHED: ApprovalState.APPROVED,
+                ApprovalCause.DENIED: ApprovalState.DENIED,
+                ApprovalCause.LAPSED: ApprovalState.EXPIRED,
+                ApprovalCause.WITHDRAWN: ApprovalState.CANCELLED,
+            }
+        ),
+        ApprovalState.APPROVED: MappingProxyType(
+            {
+                ApprovalCause.DISPATCHED: ApprovalState.CONSUMED,
+                ApprovalCause.LAPSED: ApprovalState.EXPIRED,
+                ApprovalCause.WITHDRAWN: ApprovalState.CANCELLED,
+            }
+        ),
+        ApprovalState.DENIED: MappingProxyType({}),
+        ApprovalState.EXPIRED: MappingProxyType({}),
+        ApprovalState.CANCELLED: MappingProxyType({}),
+        ApprovalState.CONSUMED: MappingProxyType({}),
+    }
+)
+
+
+def next_effect(state: EffectState, cause: EffectCause) -> EffectState | None:
+    """The state after ``cause``, or None where the table has no such transition."""
+    return EFFECT_TRANSITIONS[state].get(cause)
+
+
+def next_approval(state: ApprovalState, cause: ApprovalCause) -> ApprovalState | None:
+    """The state after ``cause``, or None where the table has no such transition."""
+    return APPROVAL_TRANSITIONS[state].get(cause)
+
+
+def is_settled(state: EffectState) -> bool:
+    """Whether nothing can follow: the ledger is sure of what happened."""
+    return not EFFECT_TRANSITIONS[state]
+
+
+def is_open(state: ApprovalState) -> bool:
+    """Whether somebody or the clock can still move it."""
+    return bool(APPROVAL_TRANSITIONS[state])
+
+
+def diagrams() -> dict[str, str]:
+    """Both machines as Mermaid ``stateDiagram-v2`` text, for the documentation."""
+    return {
+        "effect": _mermaid("intended", {s: dict(t) for s, t in EFFECT_TRANSITIONS.items()}),
+        "approval": _mermaid("pending", {s: dict(t) for s, t in APPROVAL_TRANSITIONS.items()}),
+    }
+
+
+def _mermaid(start: str, table: dict[EffectState, dict[EffectCause, EffectState]] | dict[ApprovalState, dict[ApprovalCause, ApprovalState]]) -> str:
+    lines = ["stateDiagram-v2", f"    [*] --> {start}"]
+    for state, exits in table.items():
+        lines += [f"    {state} --> {after}: {cause}" for cause, after in exits.items()]
+        lines += [f"    {state} --> [*]"] if not exits else []
+    return "\n".join(lines)

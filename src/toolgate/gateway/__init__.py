@@ -1,0 +1,1 @@
+"""The pipeline. Start with ``spine``: it shows every step in order."""

@@ -1,0 +1,113 @@
+"""What the ledger answers for a call that is known already: replays, held calls, ``get_call``."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from toolgate.domain.bounding import bounded
+from toolgate.domain.canonical import canonical_json
+from toolgate.domain.lifecycle import ApprovalState, EffectState, is_open
+from toolgate.domain.outcome import (
+    Advice,
+    ErrorType,
+    Outcome,
+    PendingApproval,
+    Succeeded,
+    WorldEffect,
+    unsuccessful,
+)
+from toolgate.domain.rows import RUNNING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toolgate.domain.rows import ApprovalRow, CallRow, Found
+    from toolgate.gateway.world import World
+
+_WORLD = {
+    None: WorldEffect.NONE,
+    EffectState.INTENDED: WorldEffect.UNKNOWN,
+    EffectState.UNKNOWN: WorldEffect.UNKNOWN,
+    EffectState.APPLIED: WorldEffect.APPLIED,
+    EffectState.NOT_APPLIED: WorldEffect.NONE,
+}
+
+
+def pending(call: CallRow, approval: ApprovalRow, *, replayed: bool = False) -> PendingApproval:
+    """The outcome of a held call."""
+    said = json.loads(approval.requirement)["reason"]
+    waits = approval.state is ApprovalState.PENDING
+    message = f"Waiting for a person: {said}. Nothing ran." if waits else "A person approved; it will run shortly."
+    return PendingApproval(
+        call_id=call.call_id,
+        approval_id=approval.approval_id,
+        advice=Advice.WAIT_FOR_APPROVAL,
+        message=message,
+        expires_at=datetime.fromtimestamp(approval.expires_at / 1e6, UTC).isoformat(timespec="seconds"),
+        replayed=replayed,
+    )
+
+
+async def recall(world: World, found: Found, *, replayed: bool) -> Outcome[Any]:
+    """The outcome of ``found.call`` as it is now."""
+    call, approval = found.call, found.approval
+    assert call is not None
+    if call.effect_state is None and approval is not None and is_open(approval.state):
+        return pending(call, approval, replayed=replayed)
+    if call.status == RUNNING:
+        return unsuccessful(
+            ErrorType.IDEMPOTENCY_IN_FLIGHT, call_id=call.call_id, effect=WorldEffect.UNKNOWN, retry_after=1.0
+        )
+    kept = await _kept(world, call)
+    if call.status == "succeeded":
+        return _succeeded(world, call, kept, replayed=replayed)
+    return unsuccessful(
+        ErrorType(call.error_type or "internal_error"),
+        call_id=call.call_id,
+        message=kept.get("message"),
+        code=kept.get("code"),
+        effect=_WORLD[call.effect_state],
+        advice=Advice(kept["advice"]) if "advice" in kept else None,
+        approval_id=call.approval_id,
+        replayed=replayed,
+        reasons=(approval.reason,) if approval is not None and approval.reason else (),
+    )
+
+
+def _succeeded(world: World, call: CallRow, kept: Mapping[str, Any], *, replayed: bool) -> Outcome[Any]:
+    tree = kept.get("result")
+    registered = world.registry.get(call.tool)
+    limit = registered.result_size if registered else world.limits.result_size
+    shown, truncated = bounded(tree, limit=limit)
+    return Succeeded(
+        call_id=call.call_id,
+        result=_typed(world, call, tree),
+        bounded=shown,
+        truncated=truncated,
+        effect=_WORLD[call.effect_state],
+        replayed=replayed,
+    )
+
+
+def _typed(world: World, call: CallRow, tree: Any) -> Any:
+    """The result as its type; as plain values where the tool is gone, changed, or a person answered for it."""
+    registered = world.registry.get(call.tool)
+    if registered is None or tree is None:
+        return tree
+    try:
+        return registered.tool.output.load_result(canonical_json(tree))
+    except ValidationError:
+        return tree
+
+
+async def _kept(world: World, call: CallRow) -> Mapping[str, Any]:
+    row = await world.store.sealed(call.call_id, "result")
+    if row is None:
+        return {}
+    plain = world.keys.decrypt(row.sealed, tenant=call.tenant, call_id=call.call_id, kind="result")
+    kept: Mapping[str, Any] = json.loads(plain)
+    return kept

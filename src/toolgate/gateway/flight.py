@@ -1,0 +1,137 @@
+"""One call on its way: what the deadline, the watchdog and late evidence have to know of it.
+
+The only mutable object of the pipeline. ``give_up`` and ``begin_dispatch`` exclude each other under one
+lock, because a blocked loop's calls are given up from another thread: a call that was given up before it
+was dispatched is never dispatched.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    import contextvars
+    from collections.abc import Callable
+
+    from toolgate.domain.call import ReceivedCall, SealedCall
+    from toolgate.domain.outcome import Outcome
+    from toolgate.domain.rows import ApprovalRow, CallRow
+
+_LOCK = threading.Lock()
+
+
+class Phase(IntEnum):
+    """How far a call has come. Only ever rises."""
+
+    PREPARING = 0
+    INTENDING = 1
+    DISPATCHED = 2
+    SETTLING = 3
+    OVER = 4
+
+
+class Flight:
+    """State of one call between its request and its answer.
+
+    Attributes:
+        deadline: monotonic seconds; covers predicates, retries and waits between them.
+        row: the call's row, once there is an intent.
+        in_doubt: some attempt may have changed the world.
+    """
+
+    __slots__ = (
+        "answered",
+        "approval",
+        "attempts",
+        "context",
+        "deadline",
+        "gave_up",
+        "in_doubt",
+        "lane",
+        "on_answer",
+        "phase",
+        "reasons",
+        "received",
+        "releases",
+        "row",
+        "scope",
+        "sealed",
+        "started",
+        "task",
+        "timer",
+    )
+
+    def __init__(
+        self,
+        received: ReceivedCall,
+        on_answer: Callable[[Outcome[Any]], object],
+        *,
+        started: float,
+        deadline: float,
+        context: contextvars.Context | None = None,
+        approval: ApprovalRow | None = None,
+    ) -> None:
+        self.received = received
+        self.on_answer = on_answer
+        self.context = context
+        self.approval = approval
+        self.phase = Phase.PREPARING
+        self.gave_up = False
+        self.answered = False
+        self.started = started
+        self.deadline = deadline
+        self.lane: Any = None
+        self.attempts = 0
+        self.in_doubt = False
+        self.sealed: SealedCall | None = None
+        self.row: CallRow | None = None
+        self.scope: Any = None
+        self.releases: list[Callable[[], None]] = []
+        self.reasons: tuple[str, ...] = ()
+        self.task: asyncio.Task[None] | None = None
+        self.timer: Any = None
+
+    @property
+    def resuming(self) -> bool:
+        """Whether this run follows an approval, and not a request."""
+        return self.approval is not None
+
+    def begin_dispatch(self) -> bool:
+        """Take the step that cannot be taken back, unless the call was given up."""
+        with _LOCK:
+            if self.gave_up:
+                return False
+            self.phase = Phase.DISPATCHED
+            return True
+
+    def give_up(self) -> Phase | None:
+        """Stop waiting for the call. Its phase, or None if it is being settled or was given up already."""
+        with _LOCK:
+            if self.gave_up or self.phase >= Phase.SETTLING:
+                return None
+            self.gave_up = True
+            return self.phase
+
+    def begin_settling(self) -> bool:
+        """The tool ended in time: the deadline has no more say. False if the call was given up meanwhile."""
+        with _LOCK:
+            if self.gave_up:
+                return False
+            self.phase = Phase.SETTLING
+            return True
+
+    def answer(self, outcome: Outcome[Any]) -> None:
+        """Tell whoever waits, once."""
+        with _LOCK:
+            if self.answered:
+                return
+            self.answered = True
+        self.on_answer(outcome)
+
+    def release(self) -> None:
+        """Give back slots. What still runs keeps its slot, so this comes when the call's task ends."""
+        while self.releases:
+            self.releases.pop()()

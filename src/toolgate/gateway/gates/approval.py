@@ -1,0 +1,68 @@
+"""Must a person agree? Evaluates the contract's ``approval``; a condition that cannot be evaluated asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from toolgate.domain.approval import Approval, Requirement, condition_reason
+from toolgate.domain.redaction import redact_text
+from toolgate.domain.verdict import PASS, Hold, Verdict
+from toolgate.gateway.scope import ask, context_of
+
+if TYPE_CHECKING:
+    from toolgate.domain.call import SealedCall
+    from toolgate.domain.contract import Contract
+    from toolgate.domain.errors import NeedsApproval
+    from toolgate.gateway.flight import Flight
+    from toolgate.gateway.world import World
+
+
+async def judge(world: World, flight: Flight, sealed: SealedCall) -> Verdict:
+    """Pass or Hold."""
+    approval = sealed.contract.approval
+    if approval is None:
+        return PASS
+    reason = await _reason(world, flight, sealed, approval)
+    return PASS if reason is None else Hold(requirement(approval, reason))
+
+
+def requirement(approval: Approval, reason: str) -> Requirement:
+    """What the contract demands, with the reason that was found."""
+    return Requirement(
+        reason=f"{approval.reason}: {reason}" if approval.reason else reason,
+        approvers=(approval.approvers,),
+        risk=approval.risk,
+        expires_in=approval.expires_in,
+        quorum=approval.quorum,
+    )
+
+
+def wished(wish: NeedsApproval, contract: Contract) -> Requirement:
+    """What the business service demands: its own roles, or else those of the contract.
+
+    A contract without approvers leaves nobody in particular: then whoever holds a role of the tool but did
+    not ask may decide.
+    """
+    declared = contract.approval
+    roles = wish.approvers or (declared.approvers if declared else frozenset())
+    own = Requirement(reason=wish.message, approvers=(roles,) if roles else (_own_roles(contract),), risk=wish.risk)
+    return own if declared is None else own.merged(requirement(declared, wish.message))
+
+
+def _own_roles(contract: Contract) -> frozenset[str]:
+    return contract.roles if isinstance(contract.roles, frozenset) else frozenset()
+
+
+async def _reason(world: World, flight: Flight, sealed: SealedCall, approval: Approval) -> str | None:
+    if approval.when is None:
+        return "each call of this tool needs a person"
+    if isinstance(approval.when, Mapping):
+        return condition_reason(approval.when, sealed.arguments)
+    try:
+        answer = await ask(approval.when, await context_of(world, flight, sealed), sealed.args)
+    except Exception as error:  # noqa: BLE001 - whatever an author's condition raises, it asks
+        return f"the condition raised {type(error).__name__}; errors ask"
+    if answer is None or answer is False:
+        return None
+    return redact_text(answer) if isinstance(answer, str) and answer else "the contract's condition asks for a person"

@@ -1,0 +1,270 @@
+"""READ FIRST. Every call, from every surface, takes these steps in this order; nothing goes around them.
+
+    find       the contract, for a caller who may see it: an unknown tool and a hidden one answer alike
+    seal       arguments parsed strictly, key and digest fixed: from here on nothing rewrites the call
+    GATES      may it run? pure judges; a deny beats every hold, several holds merge to the strictest
+    permit     the intent made durable (or the approval consumed with it): no record, no run
+    run        attempts under the deadline, each judged before another may follow
+    check      the result against its contract, bounded
+    settle     outcome and audit in one transaction; only then the answer
+
+Refusals and holds are audited too. What an illegal order would need does not exist: only this module
+makes a ``ClearedCall``, and only a ``ClearedCall`` can be run.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from toolgate.domain.approval import ApprovalFact, Requirement
+from toolgate.domain.call import Clearance, ClearedCall
+from toolgate.domain.commands import Dispatch, Done, Intend, NotAllowed, Rehold, Superseded, Taken
+from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
+from toolgate.domain.lifecycle import EffectState
+from toolgate.domain.outcome import ErrorType, Outcome
+from toolgate.domain.rows import RUNNING, ByCall
+from toolgate.domain.verdict import Deny, Hold, Pass, Replay
+from toolgate.gateway import records
+from toolgate.gateway.attempts import run, wants_approval
+from toolgate.gateway.finish.judge_end import Judgement, judge_end, timed_out
+from toolgate.gateway.finish.recall import pending, recall
+from toolgate.gateway.finish.settle import audit_unavailable, refuse, refuse_found, refuse_unfit, settle
+from toolgate.gateway.flight import Flight, Phase
+from toolgate.gateway.gates import approval, budget, idempotency, permission
+from toolgate.gateway.hold import hold_command
+from toolgate.gateway.prepare.find import NotFound, find
+from toolgate.gateway.prepare.seal import Unfit, seal
+from toolgate.gateway.scope import Scope
+
+if TYPE_CHECKING:
+    from toolgate.domain.call import SealedCall
+    from toolgate.domain.rows import CallRow
+    from toolgate.gateway.world import Registered, World
+
+GATES = (
+    permission.judge,  # who may, on which object: first, so that nobody learns anything of what is not theirs
+    idempotency.judge,  # done before? a replay answers only somebody who may ask, and costs no budget
+    budget.judge,  # rates, breaker, slots: before a person is asked, so that a flood reaches nobody's inbox
+    approval.judge,  # last: nobody is asked to approve what is not allowed
+)
+
+_CLEARANCE = Clearance()
+_log = logging.getLogger("toolgate")
+
+
+class Refusal(Exception):  # noqa: N818 - carries an outcome up to ``handle``; it never leaves this module
+    """The call ends here with ``outcome``; None where it was given up and is answered elsewhere."""
+
+    def __init__(self, outcome: Outcome[Any] | None) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+async def handle(world: World, flight: Flight) -> Outcome[Any] | None:
+    """The whole pipeline for one call. None: the call was given up meanwhile and somebody else answers."""
+    flight.scope = Scope(world)
+    try:
+        registered, sealed = await prepare(world, flight)
+        required = await judge(world, flight, sealed)
+        cleared = await permit(world, flight, sealed, required)
+        if cleared is None:
+            return None
+        return await perform(world, flight, registered, cleared)
+    except Refusal as refusal:
+        return refusal.outcome
+    except (StoreUnavailable, StoreInDoubt) as fault:
+        # No run without a record, and no word about it that could not be kept either.
+        return audit_unavailable(world, flight.received.call_id, fault)
+    finally:
+        await leave_quietly(flight)
+
+
+async def prepare(world: World, flight: Flight) -> tuple[Registered, SealedCall]:
+    """Find the contract and seal the call."""
+    received = flight.received
+    if not await world.trail.writable(world.store, world.clock.now()):
+        raise Refusal(audit_unavailable(world, received.call_id, None))
+    registered = find(world, received)
+    if isinstance(registered, NotFound):
+        raise Refusal(await refuse_unfit(world, flight, None, ErrorType.UNKNOWN_TOOL, registered.reason))
+    sealed = seal(world, registered, received)
+    if isinstance(sealed, Unfit):
+        raise Refusal(await refuse_unfit(world, flight, registered, ErrorType.INVALID_ARGUMENTS, sealed))
+    flight.sealed = sealed
+    return registered, sealed
+
+
+async def judge(world: World, flight: Flight, sealed: SealedCall) -> Requirement | None:
+    """Ask every gate. What must still be given by people, or None."""
+    required: Requirement | None = None
+    for gate in GATES:
+        match await gate(world, flight, sealed):
+            case Pass(release):
+                if release is not None:
+                    flight.releases.append(release)
+            case Deny() as deny:
+                raise Refusal(await refuse(world, flight, sealed, deny))
+            case Hold(requirement):
+                required = requirement if required is None else required.merged(requirement)
+            case Replay(found):
+                raise Refusal(await refuse_found(world, flight, sealed, found))
+    return required
+
+
+async def permit(
+    world: World, flight: Flight, sealed: SealedCall, required: Requirement | None
+) -> ClearedCall | None:
+    """Make durable that the call will run, or that a person is asked. None: it was given up meanwhile."""
+    fact: ApprovalFact | None = None
+    if flight.resuming:
+        fact = await _consume(world, flight, sealed, required)
+    elif required is not None:
+        raise Refusal(await _draft_hold(world, flight, sealed, required))
+    elif sealed.contract.has_effects:
+        await _intend(world, flight, sealed)
+    if flight.row is not None and not _lease_suffices(world, flight, flight.row):
+        late = timed_out(writes=True, dispatched=False, seconds=sealed.contract.timeout)
+        raise Refusal(await settle(world, flight, sealed, late))
+    if not flight.begin_dispatch():
+        return None
+    return ClearedCall(sealed=sealed, clearance=_CLEARANCE, deadline=flight.deadline, approval=fact)
+
+
+async def perform(world: World, flight: Flight, registered: Registered, call: ClearedCall) -> Outcome[Any] | None:
+    """Run, check, settle."""
+    ended = await run(world, flight, call)
+    if (wish := wants_approval(ended)) is not None and call.approval is None and call.sealed.contract.has_effects:
+        return await _rehold(world, flight, call.sealed, approval.wished(wish, call.sealed.contract))
+    judged = judge_end(call.sealed, ended, limit=registered.result_size)
+    return await settle(world, flight, call.sealed, judged)
+
+
+async def leave_quietly(flight: Flight) -> None:
+    """Leave ``deps`` of a call that ran nothing: its failure changes no outcome, but is not swallowed."""
+    try:
+        await flight.scope.leave()
+    except Exception as error:  # noqa: BLE001 - the author's; the text of an undeclared exception is never kept
+        _log.warning("leaving deps of %s failed: %s", flight.received.call_id, type(error).__name__)
+
+
+async def _intend(world: World, flight: Flight, sealed: SealedCall) -> None:
+    flight.phase = Phase.INTENDING
+    row = records.call_row(
+        world,
+        sealed.received,
+        sealed.contract,
+        now=world.clock.now(),
+        status=RUNNING,
+        sealed=sealed,
+        effect_state=EffectState.INTENDED,
+        lease_until=_lease(world, flight),
+    )
+    flight.row = row
+    event = records.event(row, transition="intended", decision="allow", effect="unknown", arguments=sealed.redacted)
+    claim = records.claim_row(sealed, sealed.key_mac) if sealed.key_mac is not None else None
+    command = Intend(row, claim, records.request_row(world, sealed), event)
+    try:
+        answer = await world.store.execute(command)
+    except StoreInDoubt:
+        # The commit may have happened: read it again before anything is dispatched.
+        if (await world.store.find(ByCall(row.call_id))).call is None:
+            raise
+        return
+    if isinstance(answer, Taken):
+        flight.row = None
+        raise Refusal(await _taken(world, flight, sealed, answer))
+
+
+async def _taken(world: World, flight: Flight, sealed: SealedCall, taken: Taken) -> Outcome[Any] | None:
+    """Somebody else claimed the key between the gate's look and the write."""
+    verdict = idempotency.verdict(taken.use, taken.found)
+    if isinstance(verdict, Deny):
+        return await refuse(world, flight, sealed, verdict)
+    return await refuse_found(world, flight, sealed, taken.found)
+
+
+async def _draft_hold(
+    world: World, flight: Flight, sealed: SealedCall, required: Requirement
+) -> Outcome[Any] | None:
+    command = await hold_command(world, flight, sealed, required)
+    if not flight.begin_settling():
+        return None
+    answer = await world.store.execute(command)
+    if isinstance(answer, Taken):
+        return await _taken(world, flight, sealed, answer)
+    return pending(command.call, command.approval)
+
+
+async def _consume(
+    world: World, flight: Flight, sealed: SealedCall, required: Requirement | None
+) -> ApprovalFact:
+    """Use up the approval and write the intent, at once. What the gates demand now counts, votes are counted anew."""
+    held = flight.approval
+    assert held is not None
+    flight.phase = Phase.INTENDING
+    floor = required or Requirement(reason="", approvers=())
+    answer = await world.store.execute(
+        Dispatch(sealed.call_id, held.approval_id, world.owner, _lease(world, flight), sealed.digest, floor)
+    )
+    match answer:
+        case Done(call=row) if row is not None:
+            flight.row = row
+        case NotAllowed() | Superseded() | Taken() | Done():
+            found = await world.store.find(ByCall(sealed.call_id))
+            raise Refusal(await recall(world, found, replayed=False))
+    found = await world.store.find(ByCall(sealed.call_id))
+    return ApprovalFact(
+        approval_id=held.approval_id,
+        approved_by=tuple(vote.voter for vote in found.votes if vote.revision == held.revision),
+        reason="; ".join(vote.reason for vote in found.votes if vote.revision == held.revision),
+    )
+
+
+async def _rehold(world: World, flight: Flight, sealed: SealedCall, required: Requirement) -> Outcome[Any] | None:
+    """The business wants a person and has done nothing: not applied, and held under the same key."""
+    if not flight.begin_settling():
+        return await settle(world, flight, sealed, _nothing_happened())
+    now = world.clock.now()
+    approval_row = await records.approval_row(world, flight, sealed, required, now=now)
+    assert flight.row is not None
+    row = flight.row._replace(
+        status="pending_approval",
+        effect_state=None,
+        approval_id=approval_row.approval_id,
+        updated_at=now,
+        lease_until=0,
+    )
+    event = records.event(
+        row,
+        transition="held",
+        decision="hold",
+        effect="none",
+        reasons=(required.reason,),
+        approval_status="pending",
+        attempts=flight.attempts,
+        extra={"toolgate.settled": "not_applied"},
+    )
+    claim = None
+    if sealed.key_mac is None:
+        claim = records.claim_row(sealed, idempotency.attach_mac(world, sealed), attach_only=True)
+    answer = await world.store.execute(Rehold(row, approval_row, claim, event))
+    if isinstance(answer, Superseded):
+        return None
+    return pending(row, approval_row)
+
+
+def _nothing_happened() -> Judgement:
+    return timed_out(writes=True, dispatched=False, seconds=0.0)
+
+
+def _lease(world: World, flight: Flight) -> int:
+    """When the intent may be taken for lost (µs): the deadline and a margin, in which settling falls."""
+    left = max(0.0, flight.deadline - world.clock.monotonic())
+    return world.clock.now() + round((left + world.lease_margin) * records.MICRO)
+
+
+def _lease_suffices(world: World, flight: Flight, row: CallRow) -> bool:
+    """Whether the lease outlives the deadline. A process that was stopped meanwhile must not dispatch."""
+    left = flight.deadline - world.clock.monotonic()
+    return left > 0 and world.clock.now() + round(left * records.MICRO) < row.lease_until

@@ -1,0 +1,119 @@
+"""What the pipeline works with: the ports, the registry of tools, and what this process keeps in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from toolgate.domain.caller import ANYONE, Caller
+from toolgate.domain.commands import Append, LateEvidence
+from toolgate.domain.contract import Contract
+from toolgate.domain.errors import ContractError, StoreInDoubt, StoreUnavailable
+from toolgate.domain.limits import Limits
+from toolgate.domain.redaction import Redactor
+from toolgate.domain.rows import Event
+from toolgate.domain.tool import Tool
+from toolgate.domain.trail import plain_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from toolgate.gateway.flight import Flight
+    from toolgate.ports import Callers, Clock, Deps, Ids, Keys, Reservations, Runner, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A tool under this gateway, with what is worth computing once."""
+
+    tool: Tool[Any, Any]
+    contract: Contract
+    redactor: Redactor
+    result_size: int
+
+    def visible_to(self, caller: Caller) -> bool:
+        """Whether the caller holds a role that the contract grants. Nothing else opens a tool."""
+        roles = self.contract.roles
+        if not self.contract.enabled:
+            return False
+        return roles == ANYONE or not roles.isdisjoint(caller.roles)
+
+
+def register(tools: Iterable[Tool[Any, Any]], keys: Keys, limits: Limits) -> dict[str, Registered]:
+    """The tools by name.
+
+    Raises:
+        ContractError: for two tools of one name, something that is no tool, or a tool that nothing can grant.
+    """
+    found: dict[str, Registered] = {}
+    for tool in tools:
+        if not isinstance(tool, Tool):
+            raise ContractError(f"{tool!r} is no tool; put @tool(...) on the function")
+        contract = tool.contract
+        if contract.name in found:
+            raise ContractError(f"two tools are named {contract.name!r}; give one another name=")
+        if not contract.roles:
+            raise ContractError(
+                f"tool {contract.name!r}: nothing can grant it; say who may call it with "
+                "roles={'support'}, or roles='anyone' if everybody may"
+            )
+        found[contract.name] = Registered(
+            tool,
+            contract,
+            Redactor(keys.redaction_mac, contract.sensitive),
+            contract.result_size or limits.result_size,
+        )
+    return found
+
+
+class Trail:
+    """Whether the audit trail can be written. Once it could not, nothing runs until a probe was committed."""
+
+    __slots__ = ("_down",)
+
+    def __init__(self) -> None:
+        self._down = False
+
+    def failed(self) -> None:
+        """A write failed."""
+        self._down = True
+
+    async def writable(self, store: Store, now: int) -> bool:
+        """True at once while all is well; after a failure only once a probe write commits."""
+        if not self._down:
+            return True
+        probe = Event(None, now, plain_record("trail_probed", at=now, fields={}))
+        try:
+            await store.execute(Append((probe,)))
+        except (StoreUnavailable, StoreInDoubt):
+            return False
+        self._down = False
+        return True
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """Everything a step may use. Built by ``bootstrap``, one a gateway."""
+
+    registry: Mapping[str, Registered]
+    store: Store
+    keys: Keys
+    clock: Clock
+    ids: Ids
+    runner: Runner
+    reservations: Reservations
+    limits: Limits
+    owner: str
+    deps: Deps | None = None
+    callers: Callers | None = None
+    lease_margin: float = 10.0
+    settle_grace: float = 10.0
+    trail: Trail = field(default_factory=Trail)
+    anonymous: Redactor = field(init=False)
+    flights: dict[str, Flight] = field(default_factory=dict)
+    ended_approvals: deque[tuple[str, tuple[str, ...], str]] = field(default_factory=deque)
+    unsettled: deque[LateEvidence] = field(default_factory=lambda: deque(maxlen=10_000))
+
+    def __post_init__(self) -> None:
+        self.anonymous = Redactor(self.keys.redaction_mac, ())

@@ -1,0 +1,101 @@
+"""Pick up what people approved, and run it as the requester, everything checked again.
+
+Whoever decides only records it; a gateway that owns the tool dispatches. The original tenant, workflow,
+agent and request stay; the rights are the caller's current ones (the ``callers`` hook), or those of the
+request where there is no hook.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from toolgate.domain.commands import EndApproval
+from toolgate.domain.lifecycle import ApprovalCause, ApprovalState
+from toolgate.domain.outcome import ErrorType, Outcome, Refused
+from toolgate.domain.rows import ByApproval
+from toolgate.operations.handle_call import board
+from toolgate.operations.reread import reread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolgate.domain.call import ReceivedCall
+    from toolgate.domain.rows import ApprovalRow, CallRow
+    from toolgate.gateway.flight import Flight
+    from toolgate.gateway.world import World
+
+FINAL_REFUSALS = frozenset({ErrorType.PERMISSION_DENIED, ErrorType.UNKNOWN_TOOL, ErrorType.INVALID_ARGUMENTS})
+"""What cannot change by waiting: the approval is cancelled. A full or broken dependency leaves it approved."""
+
+
+async def dispatch_approved(world: World, submit: Callable[[Flight], object]) -> int:
+    """Start every approved call whose tool this gateway has. How many were started."""
+    started = 0
+    for approval in await world.store.dispatchable():
+        if approval.tool in world.registry and approval.call_id not in world.flights:
+            started += await _start(world, approval, submit)
+    return started
+
+
+async def _start(world: World, approval: ApprovalRow, submit: Callable[[Flight], object]) -> bool:
+    found = await world.store.find(ByApproval(approval.approval_id))
+    call = found.call
+    if call is None or found.approval is None or found.approval.state is not ApprovalState.APPROVED:
+        return False
+    contract = world.registry[approval.tool].contract
+    if contract.digest != call.contract_digest:
+        await _cancel(world, approval, "the contract changed since it was approved", ErrorType.CONTRACT_CHANGED)
+        return False
+    received = await _received(world, call)
+    if received is None:
+        await _cancel(world, approval, "the caller may do nothing any more", ErrorType.PERMISSION_DENIED)
+        return False
+    approval = found.approval
+    flight = board(world, received, lambda outcome: _answered(world, approval, outcome), approval=approval)
+    submit(flight)
+    return True
+
+
+async def _received(world: World, call: CallRow) -> ReceivedCall | None:
+    """The original request, with the caller's current rights."""
+    received = await reread(world, call)
+    if received is None or world.callers is None:
+        return received
+    caller = await world.callers(call.caller_id, call.tenant)
+    if caller is None or caller.tenant != call.tenant or caller.id != call.caller_id:
+        return None
+    return replace(received, caller=caller)
+
+
+def _answered(world: World, approval: ApprovalRow, outcome: Outcome[Any]) -> None:
+    """A refusal that waiting cannot mend ends the approval; nobody waits for the outcome itself here."""
+    if isinstance(outcome, Refused) and outcome.error_type in FINAL_REFUSALS:
+        world.ended_approvals.append((approval.approval_id, outcome.reasons, outcome.error_type.value))
+
+
+async def end_refused(world: World) -> None:
+    """Cancel the approvals whose call was refused for good."""
+    while world.ended_approvals:
+        approval_id, reasons, error_type = world.ended_approvals.popleft()
+        reason = "; ".join(reasons) or "refused at execution"
+        await world.store.execute(
+            EndApproval(approval_id, ApprovalCause.WITHDRAWN, world.owner, reason, error_type)
+        )
+
+
+async def _cancel(world: World, approval: ApprovalRow, reason: str, error_type: ErrorType) -> None:
+    await world.store.execute(
+        EndApproval(approval.approval_id, ApprovalCause.WITHDRAWN, world.owner, reason, error_type.value)
+    )
+
+
+async def expire_approvals(world: World) -> int:
+    """Write down what the clock has ended. Deciding late is refused without this, too."""
+    now = await world.store.now()
+    expired = [row for row in await world.store.approvals(open_only=True, limit=1000) if row.expires_at <= now]
+    for row in expired:
+        await world.store.execute(
+            EndApproval(row.approval_id, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired")
+        )
+    return len(expired)

@@ -1,0 +1,29 @@
+"""What became of a call: for agents that wait, and for people who look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from toolgate.domain.outcome import ErrorType, Outcome, unsuccessful
+from toolgate.domain.rows import RUNNING, ByCall
+from toolgate.gateway.finish.recall import recall
+
+if TYPE_CHECKING:
+    from toolgate.domain.caller import Caller
+    from toolgate.gateway.world import World
+
+
+async def get_call(world: World, call_id: str, *, caller: Caller) -> Outcome[Any]:
+    """The outcome as it is now. A call of somebody else is answered like one that never was."""
+    found = await world.store.find(ByCall(call_id))
+    if found.call is None or (found.call.tenant, found.call.caller_id) != (caller.tenant, caller.id):
+        return unsuccessful(
+            ErrorType.UNKNOWN_TOOL, call_id=call_id, message="There is no such call.", reasons=("no call of this caller",)
+        )
+    return await recall(world, found, replayed=False)
+
+
+async def is_over(world: World, call_id: str) -> bool:
+    """Whether waiting longer cannot bring another outcome by itself."""
+    call = (await world.store.find(ByCall(call_id))).call
+    return call is None or call.status not in {RUNNING, "pending_approval"}

@@ -1,0 +1,126 @@
+"""Find what was left in doubt, and find out: lapsed intents become unknown, unknown ones are reconciled.
+
+Runs at start and periodically. An intent is touched only once its lease ran out; if two replicas try, the
+store lets one. ``reconcile`` is the contract's own and may only say what it knows: ``None``, an error or
+"not found" within the contract's horizon leave the effect unknown, for a person to resolve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from toolgate.domain.caller import Applied, NotApplied
+from toolgate.domain.commands import Done, Lapse, Renew, Resolve
+from toolgate.domain.lifecycle import EffectCause
+from toolgate.domain.rows import SealedRow
+from toolgate.gateway.finish.check_result import Checked, check_result
+from toolgate.gateway.prepare.seal import Unfit, seal
+from toolgate.gateway.records import MICRO
+from toolgate.gateway.scope import Scope, ask, context_of
+from toolgate.operations.handle_call import board
+from toolgate.operations.reopen import reopened
+from toolgate.operations.reread import reread
+
+if TYPE_CHECKING:
+    from toolgate.domain.call import SealedCall
+    from toolgate.domain.rows import CallRow
+    from toolgate.gateway.flight import Flight
+    from toolgate.gateway.world import Registered, World
+
+_log = logging.getLogger("toolgate")
+
+
+async def lapse_intents(world: World) -> int:
+    """Intents whose owner's lease ran out become unknown. How many did."""
+    lapsed = 0
+    for row in await world.store.lapsed():
+        lapsed += isinstance(await world.store.execute(Lapse(row.call_id, world.owner)), Done)
+    return lapsed
+
+
+async def renew_leases(world: World) -> None:
+    """Attempts of ours that outlive their call are still running: say so, or somebody might call them off."""
+    for flight in list(world.flights.values()):
+        if flight.gave_up and flight.row is not None:
+            until = world.clock.now() + round(world.lease_margin * MICRO)
+            await world.store.execute(Renew(flight.row.call_id, world.owner, until))
+
+
+async def write_unsettled(world: World) -> None:
+    """Outcomes that could not be recorded when they came."""
+    while world.unsettled:
+        await world.store.execute(world.unsettled[0])
+        world.unsettled.popleft()
+
+
+async def reconcile_unknown(world: World) -> int:
+    """Ask the contracts that can tell. How many effects are known now. Runs in a tool loop: it calls authors' code."""
+    known = 0
+    for row in await world.store.unknown():
+        registered = world.registry.get(row.tool)
+        if registered is None or registered.tool.reconcile is None or row.call_id in world.flights:
+            continue
+        known += await reconcile(world, registered, row)
+    return known
+
+
+async def reconcile(world: World, registered: Registered, row: CallRow) -> bool:
+    """Ask one contract about one effect, within its timeout. Whether the effect is known now."""
+    received = await reread(world, row)
+    sealed = seal(world, registered, received) if received is not None else None
+    if received is None or sealed is None or isinstance(sealed, Unfit):
+        return False
+    flight = board(world, received, lambda _: None)
+    flight.scope = Scope(world)
+    flight.attempts = 1
+    try:
+        async with asyncio.timeout(registered.contract.timeout):
+            assert registered.tool.reconcile is not None
+            answer = await ask(registered.tool.reconcile, await context_of(world, flight, sealed), sealed.args)
+            await flight.scope.leave()
+    except Exception as error:  # noqa: BLE001 - an author's reconcile that fails cannot tell
+        _log.warning("reconcile of %s failed: %s", row.call_id, type(error).__name__)
+        await _leave(flight)
+        return False
+    finally:
+        world.flights.pop(received.call_id, None)
+    return await _resolve(world, registered, row, sealed, answer)
+
+
+async def _leave(flight: Flight) -> None:
+    try:
+        await flight.scope.leave()
+    except Exception as error:  # noqa: BLE001 - the author's deps
+        _log.warning("leaving deps of %s failed: %s", flight.received.call_id, type(error).__name__)
+
+
+async def _resolve(world: World, registered: Registered, row: CallRow, sealed: SealedCall, answer: object) -> bool:
+    if isinstance(answer, Applied):
+        result = None
+        checked = check_result(sealed, answer.result, limit=registered.result_size)
+        if isinstance(checked, Checked):
+            result = _result(world, row, checked.canonical)
+        command = Resolve(
+            row.call_id, EffectCause.RECONCILED_APPLIED, "reconcile", "the contract's reconcile found it", result
+        )
+        return isinstance(await world.store.execute(command), Done)
+    if isinstance(answer, NotApplied):
+        if await world.store.now() < row.received_at + round(registered.contract.horizon * MICRO):
+            return False
+        command = Resolve(
+            row.call_id,
+            EffectCause.RECONCILED_NOT_APPLIED,
+            "reconcile",
+            answer.reason or "the contract's reconcile is sure that it did not happen",
+            reopen=await reopened(world, row, sealed),
+        )
+        return isinstance(await world.store.execute(command), Done)
+    return False
+
+
+def _result(world: World, row: CallRow, canonical: bytes) -> SealedRow:
+    plain = b'{"result":' + canonical + b"}"
+    sealed = world.keys.encrypt(plain, tenant=row.tenant, call_id=row.call_id, kind="result")
+    return SealedRow(row.call_id, "result", sealed)

@@ -1,0 +1,39 @@
+"""After a consumed approval turned out to have done nothing: ask again, with everything filled in.
+
+Consumption is never undone. A new call under the same key and a new approval are drafted, in the
+transaction that resolves the old one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from toolgate.domain.ledger import stored_requirement
+from toolgate.domain.lifecycle import ApprovalState
+from toolgate.domain.rows import ByCall
+from toolgate.gateway.hold import hold_command
+from toolgate.gateway.scope import Scope
+from toolgate.operations.handle_call import board
+
+if TYPE_CHECKING:
+    from toolgate.domain.call import SealedCall
+    from toolgate.domain.commands import DraftHold
+    from toolgate.domain.rows import CallRow
+    from toolgate.gateway.world import World
+
+
+async def reopened(world: World, row: CallRow, sealed: SealedCall) -> DraftHold | None:
+    """The hold to draft beside the resolution of ``row``; None if it never was approved."""
+    approval = (await world.store.find(ByCall(row.call_id))).approval
+    if approval is None or approval.state is not ApprovalState.CONSUMED:
+        return None
+    again = replace(sealed, received=replace(sealed.received, call_id=world.ids.new("call")))
+    flight = board(world, again.received, lambda _: None)
+    flight.scope = Scope(world)
+    try:
+        hold = await hold_command(world, flight, again, stored_requirement(approval))
+        await flight.scope.leave()
+    finally:
+        world.flights.pop(again.call_id, None)
+    return hold

@@ -1,0 +1,64 @@
+"""A person says how an unknown effect ended, with a reason that the trail keeps."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from toolgate.domain.commands import Done, NotAllowed, Resolve
+from toolgate.domain.lifecycle import EffectCause, EffectState
+from toolgate.domain.redaction import redact_text
+from toolgate.domain.rows import ByCall, CallRow, SealedRow
+from toolgate.gateway.prepare.seal import Unfit, seal
+from toolgate.operations.reopen import reopened
+from toolgate.operations.reread import reread
+
+if TYPE_CHECKING:
+    from toolgate.domain.caller import Caller
+    from toolgate.domain.commands import DraftHold
+    from toolgate.gateway.world import World
+
+MAX_REASON = 2000
+
+
+async def resolve_call(world: World, call_id: str, *, applied: bool, by: Caller, reason: str) -> CallRow | str:
+    """The call as it is now, or why it cannot be resolved so.
+
+    ``applied`` replays a null result from then on. Not applied frees the key; if people had approved the
+    call, a new approval is drafted, filled in.
+    """
+    text = redact_text(reason.strip())[:MAX_REASON]
+    if not text:
+        return "say why, in a few words; the trail keeps it"
+    row = (await world.store.find(ByCall(call_id))).call
+    if row is None or row.tenant != by.tenant:
+        return "there is no such call"
+    if row.effect_state is not EffectState.UNKNOWN:
+        return f"its effect is {row.effect_state.value if row.effect_state else 'none'}; only unknown ones are resolved"
+    cause = EffectCause.RESOLVED_APPLIED if applied else EffectCause.RESOLVED_NOT_APPLIED
+    reopen = None if applied else await _reopen(world, row)
+    result = _null_result(world, row) if applied else None
+    answer = await world.store.execute(Resolve(call_id, cause, by.id, text, result, reopen=reopen))
+    match answer:
+        case Done(call=moved) if moved is not None:
+            return moved
+        case NotAllowed(why):
+            return why
+        case _:
+            return "it was resolved meanwhile"
+
+
+async def _reopen(world: World, row: CallRow) -> DraftHold | None:
+    registered = world.registry.get(row.tool)
+    received = await reread(world, row)
+    if registered is None or received is None or registered.contract.digest != row.contract_digest:
+        return None
+    sealed = seal(world, registered, received)
+    return None if isinstance(sealed, Unfit) else await reopened(world, row, sealed)
+
+
+def _null_result(world: World, row: CallRow) -> SealedRow:
+    plain = json.dumps({"result": None}).encode()
+    return SealedRow(
+        row.call_id, "result", world.keys.encrypt(plain, tenant=row.tenant, call_id=row.call_id, kind="result")
+    )

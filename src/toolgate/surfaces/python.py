@@ -1,0 +1,118 @@
+"""The Python surface: typed calls of a gateway, with a workflow around them or without.
+
+Not here: anything that decides. What a call is worth is the same from every surface.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from toolgate.domain.call import Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toolgate.domain.caller import Caller
+    from toolgate.domain.duration import Duration
+    from toolgate.domain.outcome import Outcome
+    from toolgate.domain.tool import Tool
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class Gate(Protocol):
+    """What a flow needs of its gateway."""
+
+    async def request(
+        self,
+        tool: str,
+        arguments: Any,
+        *,
+        caller: Caller,
+        workflow: Workflow,
+        request_id: str | None = None,
+        rationale: str | None = None,
+        trace: str | None = None,
+    ) -> Outcome[Any]: ...
+
+    async def wait_for(self, outcome: Outcome[R], *, caller: Caller, timeout: Duration) -> Outcome[R]: ...
+
+    def run_sync(self, work: Any) -> Any: ...
+
+
+class Flow:
+    """One piece of work: a caller, an agent, and the id that its keys are made of. Made by ``Gateway.workflow``."""
+
+    def __init__(self, gate: Gate, workflow: Workflow, caller: Caller) -> None:
+        self._gate = gate
+        self.workflow = workflow
+        self.caller = caller
+
+    @property
+    def id(self) -> str:
+        """The workflow's id."""
+        return self.workflow.id
+
+    def __repr__(self) -> str:
+        return f"<Flow {self.id} for {self.caller.id}>"
+
+    @overload
+    async def call(
+        self, tool: Tool[A, R], args: A, *, request_id: str | None = None, rationale: str | None = None
+    ) -> Outcome[R]: ...
+    @overload
+    async def call(
+        self,
+        tool: Tool[Any, R],
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
+    @overload
+    async def call(
+        self,
+        tool: str,
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]: ...
+    async def call(
+        self, tool: Tool[Any, Any] | str, args: Any, *, request_id: str | None = None, rationale: str | None = None
+    ) -> Outcome[Any]:
+        """Ask for one call. The answer is always an outcome; only faults of the program raise.
+
+        Args:
+            tool: the tool, for a typed result, or its name.
+            args: the input model, a mapping, or JSON.
+            request_id: the transport's id, for tracing; no part of any key.
+            rationale: the model's own reason: shown to approvers as its claim, never part of a decision.
+
+        Raises:
+            UsageError: if the gateway is not open.
+        """
+        name = tool if isinstance(tool, str) else tool.name
+        return await self._gate.request(
+            name, args, caller=self.caller, workflow=self.workflow, request_id=request_id, rationale=rationale
+        )
+
+    async def wait(self, outcome: Outcome[R], *, timeout: Duration = "10m") -> Outcome[R]:
+        """The outcome of a held call once it is decided and has run; as it stands when ``timeout`` is over."""
+        return await self._gate.wait_for(outcome, caller=self.caller, timeout=timeout)
+
+    @overload
+    def call_sync(self, tool: Tool[A, R], args: A) -> Outcome[R]: ...
+    @overload
+    def call_sync(self, tool: Tool[Any, R], args: Mapping[str, Any] | bytes | str) -> Outcome[R]: ...
+    @overload
+    def call_sync(self, tool: str, args: Mapping[str, Any] | bytes | str) -> Outcome[Any]: ...
+    def call_sync(self, tool: Any, args: Any) -> Outcome[Any]:
+        """As ``call``, for programs without an event loop.
+
+        Raises:
+            UsageError: inside a running loop, where it would block everything.
+        """
+        outcome: Outcome[Any] = self._gate.run_sync(self.call(tool, args))
+        return outcome
