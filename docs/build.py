@@ -1,0 +1,170 @@
+"""Writes ``docs/reference/`` from the code; ``--check`` only tells whether it is up to date (exit 1 if not)."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+import toolgate
+from toolgate.cli.app import app
+from toolgate.cli.exits import MEANINGS
+from toolgate.domain.errors import ToolgateError
+from toolgate.domain.lifecycle import diagrams
+from toolgate.domain.outcome import ERRORS
+from toolgate.domain.trail import FLAT_NAMES
+
+FOLDER = Path(__file__).parent / "reference"
+HEADER = "<!-- Written by docs/build.py from the code. Change the code, then run `make docs`. -->\n\n"
+
+
+def error_types() -> str:
+    rows = [
+        f"| `{error.value}` | `{rule.status.value}` | `{rule.effect.value}` | `{rule.advice.value}` | {rule.message} |"
+        for error, rule in ERRORS.items()
+    ]
+    return "\n".join(
+        [
+            "# Error types\n",
+            "Stable codes: new ones may come, none changes its meaning.",
+            "`effect` is what the call did to the world unless the outcome knows better: an `invalid_result` after a",
+            "write is `applied`, a declared error says its own.\n",
+            "| error_type | status | effect | advice | what the model is told |",
+            "| --- | --- | --- | --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def lifecycle() -> str:
+    drawn = diagrams()
+    return (
+        "# The life of a call\n\nDrawn from the tables in `toolgate/domain/lifecycle.py`, the only place where a state "
+        "may change.\n\n## Effect\n\n```mermaid\n"
+        + drawn["effect"]
+        + "\n```\n\n## Approval\n\n```mermaid\n"
+        + drawn["approval"]
+        + "\n```"
+    )
+
+
+def contract() -> str:
+    document = inspect.getdoc(toolgate.tool) or ""
+    signature = inspect.signature(toolgate.tool)
+    rows = [f"| `{name}` | `{_default(parameter)}` |" for name, parameter in signature.parameters.items()]
+    return "\n".join(
+        [
+            "# The contract: `@tool`\n",
+            "The same words are the keys of `[overrides.NAME]` in [toolgate.toml](../configuration.md).\n",
+            "```text",
+            document,
+            "```\n",
+            "| keyword | default |",
+            "| --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    return repr(parameter.default).replace("|", "\\|")
+
+
+def names() -> str:
+    lines = ["# Public names\n", "What `from toolgate import …` offers; anything else may change.\n"]
+    for name in sorted(toolgate.__all__):
+        thing = getattr(toolgate, name)
+        lines += [f"## `{name}`\n", "```text", inspect.getdoc(thing) or repr(thing), "```\n"]
+    return "\n".join(lines)
+
+
+def audit_record() -> str:
+    rows = [f"| `{field}` | `{flat}` |" for field, flat in FLAT_NAMES.items()]
+    return "\n".join(
+        [
+            "# The audit record\n",
+            "A record is canonical JSON (RFC 8785). Fields without a value are left out; times are microseconds since",
+            "the epoch, UTC. `toolgate audit tail --json` prints the short names.\n",
+            "| field of the record | name in `audit tail --json` |",
+            "| --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def exceptions() -> str:
+    lines = [
+        "# Exceptions\n",
+        "Refusals are values (`Outcome`); these are faults, and what a tool may raise.\n",
+    ]
+    for depth, kind in _tree(ToolgateError, 0):
+        summary = (inspect.getdoc(kind) or "").split("\n", maxsplit=1)[0]
+        lines.append(f"{'  ' * depth}- `{kind.__name__}`: {summary}")
+    return "\n".join(lines)
+
+
+def _tree(kind: type[BaseException], depth: int) -> Iterator[tuple[int, type[BaseException]]]:
+    yield depth, kind
+    for child in kind.__subclasses__():
+        if child.__module__.startswith("toolgate.domain.errors"):
+            yield from _tree(child, depth + 1)
+
+
+def commands() -> str:
+    codes = [f"| {code.value} | {meaning} |" for code, meaning in MEANINGS.items()]
+    lines = ["# The command line\n", "| exit code | meaning |", "| --- | --- |", *codes, ""]
+    for path, command in _commands(app, ("toolgate",)):
+        context = click.Context(command, info_name=" ".join(path), max_content_width=100)
+        lines += [f"## `{' '.join(path)}`\n", "```text", command.get_help(context), "```\n"]
+    return "\n".join(lines)
+
+
+def _commands(
+    command: click.Command, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=path[-1])
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None:
+                yield from _commands(child, (*path, name))
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "error-types.md": error_types,
+    "lifecycle.md": lifecycle,
+    "contract.md": contract,
+    "names.md": names,
+    "audit-record.md": audit_record,
+    "exceptions.md": exceptions,
+    "commands.md": commands,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 if a page is out of date"
+    )
+    check = parser.parse_args().check
+    stale = []
+    for name, page in PAGES.items():
+        text = HEADER + page().rstrip() + "\n"
+        path = FOLDER / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if not check:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+    verb = "out of date; run `make docs`" if check else "written"
+    print("\n".join(f"docs/reference/{name}: {verb}" for name in stale) or "docs/reference is up to date")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
