@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
+from benchmarks.measure import Call
 from toolgate import Caller, Gateway, Limits, ToolContext, tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    from benchmarks.measure import Call
 
 
 class OrderInput(BaseModel):

@@ -124,7 +124,7 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "M8.4": "A call with effects is tried again when the attempt itself declared that nothing happened.",
     "M8.5": "A call with effects is tried again when downstream honours the key, each time with the same key.",
     "M8.6": "Effect, failure class and dispatch decide what may be retried, and every combination is written down.",
-    "M8.7": "The wait between attempts grows, has jitter, and honours what the service asked for.",
+    "M8.7": "The wait between attempts grows, is bounded and has jitter.",
     "M8.8": "An attempt that could not finish before the deadline is not begun.",
     "M8.9": "The trail says how many attempts were made.",
     # --- M9: idempotency -----------------------------------------------------------------------------------------
@@ -247,6 +247,7 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "X1.22": "The command line respects the leases of a live gateway.",
     "X1.23": "A clock that runs backwards revives nothing: an observed expiry stays.",
     "X1.24": "A database that is foreign, newer or damaged is refused at start, with the reason.",
+    "X1.25": "What recovery and every call look up is found by an index, whatever the history.",
     # --- X2: an approval is one durable authorization ------------------------------------------------------------
     "X2.1": "Arguments are validated and authorised before a person sees them.",
     "X2.2": "What was shown is what runs: the approval is bound to the digest of the whole call.",
@@ -311,6 +312,7 @@ PLANNED: Final[dict[str, str]] = {
     "M7.3": "waits for jobs",
     "M7.4": "waits for jobs",
     "M7.5": "waits for jobs",
+    "M9.13": "waits for retention",
     "M11.15": "waits for the operators' exports",
     "M11.16": "waits for telemetry",
     "M11.17": "waits for retention; until then nothing is removed",
@@ -320,6 +322,8 @@ PLANNED: Final[dict[str, str]] = {
     "M12.13": "waits for notifications",
     "M12.14": "waits for the console",
     "M14.4": "waits for the pytest plugin",
+    "X2.3": "waits for the approver's edit",
+    "X2.4": "waits for the approver's edit",
     "X3.3": "waits for the MCP surface",
     "X3.4": "waits for the REST surface",
     "X3.5": "waits for upstream MCP servers",

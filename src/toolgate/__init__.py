@@ -3,7 +3,11 @@
 Everything public is here. ``gateway/spine.py`` shows the whole pipeline; ``domain/`` holds the rules.
 """
 
-from toolgate.adapters.guards import ConfinedDirectory, guarded_async_client, guarded_client
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from toolgate.bootstrap import Gateway
 from toolgate.domain.approval import Approval, ApprovalFact
 from toolgate.domain.argument_types import (
@@ -51,8 +55,23 @@ from toolgate.domain.outcome import (
 )
 from toolgate.domain.sensitive import Sensitive
 from toolgate.domain.tool import Tool, tool
+from toolgate.operations.validate import validate
+
+if TYPE_CHECKING:
+    from toolgate.adapters.guards import ConfinedDirectory, guarded_async_client, guarded_client
+
+_GUARDS = frozenset({"ConfinedDirectory", "guarded_async_client", "guarded_client"})
+
+
+def __getattr__(name: str) -> object:
+    """The guards bring httpx with them, half of what an import would cost: they come when they are asked for."""
+    if name in _GUARDS:
+        return getattr(import_module("toolgate.adapters.guards"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
+    "LOOPBACK",
     "Advice",
     "AllowedUrl",
     "Applied",
@@ -75,7 +94,6 @@ __all__ = [
     "Gateway",
     "Identifier",
     "InternalHost",
-    "LOOPBACK",
     "Limits",
     "Money",
     "MoneyRange",
@@ -106,4 +124,5 @@ __all__ = [
     "guarded_async_client",
     "guarded_client",
     "tool",
+    "validate",
 ]

@@ -13,12 +13,13 @@ import threading
 import time
 import warnings
 from collections.abc import Coroutine, Iterable
+from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from toolgate.adapters.clock import SystemClock
 from toolgate.adapters.ids import UlidIds
-from toolgate.adapters.keys import Keyring
+from toolgate.adapters.keys import KeyFileUnfit, Keyring
 from toolgate.adapters.loops import Lane, Lanes
 from toolgate.adapters.reservations import ProcessReservations
 from toolgate.adapters.runners.process import ProcessRunner
@@ -26,25 +27,30 @@ from toolgate.adapters.runners.python import PythonRunner, Threads
 from toolgate.adapters.stores.answers import Answers
 from toolgate.adapters.stores.memory import MemoryStore
 from toolgate.adapters.stores.sqlite import SqliteStore
+from toolgate.adapters.stores.sqlite.presence import Presence
+from toolgate.config import load_settings
 from toolgate.domain.call import ReceivedCall, Workflow
+from toolgate.domain.caller import Caller
 from toolgate.domain.duration import Duration, seconds
 from toolgate.domain.errors import ConfigurationError, NotBuiltYet, StoreInDoubt, StoreUnavailable, UsageError
 from toolgate.domain.limits import Limits
+from toolgate.domain.names import MAX_RATIONALE, MAX_USER_INPUT, label, name_problem, words
 from toolgate.domain.outcome import Outcome, PendingApproval, Started
 from toolgate.gateway.faults import place_of
-from toolgate.gateway.flight import Flight, Phase
+from toolgate.gateway.flight import Flight
 from toolgate.gateway.world import World, register
 from toolgate.operations import dispatch_approved as approved
 from toolgate.operations import recover
+from toolgate.operations.decide_approval import decide_approval
 from toolgate.operations.get_call import get_call
-from toolgate.operations.handle_call import at_deadline, board, launch, turn_away
+from toolgate.operations.handle_call import board, launch, rescue, turn_away
 from toolgate.surfaces.python import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from toolgate.domain.caller import Caller
+    from toolgate.domain.rows import ApprovalRow
     from toolgate.domain.tool import Tool
     from toolgate.ports import Callers, Clock, Deps, Ids, Keys, Store
 
@@ -54,6 +60,8 @@ T = TypeVar("T")
 _log = logging.getLogger("toolgate")
 HOUSEKEEPING_INTERVAL = 1.0
 OVERDUE_BY = 0.05
+RECONCILE_PATIENCE = 5.0
+"""Seconds that a round of housekeeping waits for the contracts' own ``reconcile`` before it goes on without."""
 
 
 class Gateway:
@@ -105,7 +113,12 @@ class Gateway:
             if not entry.tool.is_async and entry.contract.isolation != "process"
         )
         self._threads = Threads()
-        self._processes = ProcessRunner(deps, limit=chosen.processes)
+        self._processes = ProcessRunner(
+            deps,
+            tools=[entry.tool for entry in registry.values()],
+            limit=chosen.processes,
+            result_size=chosen.result_size,
+        )
         self._world = World(
             registry=registry,
             store=chosen_store,
@@ -113,7 +126,14 @@ class Gateway:
             clock=self._clock,
             ids=self._ids,
             runner=PythonRunner(self._threads, self._processes),
-            reservations=ProcessReservations(chosen, monotonic=self._clock.monotonic, sync_tools=sync_tools),
+            reservations=ProcessReservations(
+                chosen,
+                monotonic=self._clock.monotonic,
+                sync_tools=sync_tools,
+                isolated_tools=frozenset(
+                    name for name, entry in registry.items() if entry.contract.isolation == "process"
+                ),
+            ),
             limits=chosen,
             owner=self._boot,
             deps=deps,
@@ -121,12 +141,43 @@ class Gateway:
             lease_margin=seconds(lease, of="lease"),
         )
         self._interval = None if housekeeping is None else seconds(housekeeping, of="housekeeping")
+        self._presence: Presence | None = None
+        if self._interval is not None and isinstance(chosen_store, SqliteStore):
+            self._presence = Presence(chosen_store.path)
         self._answers = Answers()
         self._lanes: Lanes | None = None
         self._stopping = threading.Event()
         self._housekeeper: threading.Thread | None = None
         self._woken = threading.Event()
         self._sweeping = threading.Lock()
+        self._reconciling: Future[int] | None = None
+
+    @classmethod
+    def from_config(
+        cls,
+        *files: str | Path,
+        housekeeping: Duration | None = HOUSEKEEPING_INTERVAL,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> Self:
+        """The gateway that ``toolgate.toml`` describes. Several files are read in order; see ``toolgate.config``.
+
+        Raises:
+            ConfigurationError: naming file, line, key and what would be right.
+            NotBuiltYet: for a key that is designed and not built.
+            ContractError: as the class itself.
+        """
+        settings = load_settings(*files)
+        return cls(
+            settings.tools(),
+            store=settings.store,
+            deps=settings.deps(),
+            callers=settings.callers(),
+            limits=settings.limits,
+            housekeeping=housekeeping,
+            clock=clock,
+            ids=ids,
+        )
 
     # ------------------------------------------------------------- opening and closing
 
@@ -156,12 +207,14 @@ class Gateway:
         lanes = Lanes(
             deliver=lambda flight: launch(world, flight),
             overdue=self._overdue,
-            give_up=lambda flight: at_deadline(world, flight),
+            give_up=lambda flight: rescue(world, flight),
             turn_away=lambda flight: turn_away(world, flight),
             limit=world.limits.tool_loops,
         )
         try:
             lanes.service.start(world.store.open()).result()
+            if self._presence is not None:
+                self._presence.announce()
         except BaseException:
             lanes.stop(wait=1.0)
             raise
@@ -180,11 +233,23 @@ class Gateway:
         if self._housekeeper is not None:
             self._housekeeper.join()
         self._lanes = None
-        self._settle_what_flies()
-        lanes.service.start(self._world.store.close()).result()
-        lanes.stop(wait=1.0)
-        self._threads.close()
-        self._processes.close()
+        try:
+            self._settle_what_flies()
+            # What outlived its answer is cancelled while the store still takes its last word.
+            lanes.stop_tools(wait=1.0)
+            self._write_unsettled(lanes)
+            if self._presence is not None:
+                self._presence.withdraw()
+            lanes.service.start(self._world.store.close()).result()
+        finally:
+            lanes.stop(wait=1.0)
+            self._threads.close()
+            self._processes.close()
+
+    def _write_unsettled(self, lanes: Lanes) -> None:
+        fault = lanes.service.start(recover.write_unsettled(self._world)).result()
+        if fault is not None:
+            _log.warning("what was not recorded stays in doubt: %s", type(fault).__name__)
 
     def _settle_what_flies(self) -> None:
         """Wait for calls on their way, up to their deadlines: a call that was dispatched has an outcome to record."""
@@ -198,7 +263,7 @@ class Gateway:
         return [
             flight
             for flight in list(self._world.flights.values())
-            if flight.lane is lane and flight.deadline < late and not flight.gave_up and flight.phase < Phase.SETTLING
+            if flight.lane is lane and flight.deadline < late
         ]
 
     # ------------------------------------------------------------------------- calling
@@ -212,18 +277,25 @@ class Gateway:
         model: str | None = None,
         user_input: str | None = None,
     ) -> Flow:
-        """A piece of work. Without an id it gets a fresh one, good for reads and first trials: a key that names
-        ``{workflow_id}`` demands one that the application chose, the same on every retry.
+        """A piece of work.
+
+        Without an id it gets a fresh one, good for reads and first trials: a key that names ``{workflow_id}``
+        demands one that the application chose, the same on every retry.
         """
         return Flow(self, self._workflow(id, agent=agent, model=model, user_input=user_input), caller)
 
     def _workflow(
         self, id: str | None, *, agent: str | None = None, model: str | None = None, user_input: str | None = None
     ) -> Workflow:
-        if id is not None and not 0 < len(id) <= 256:
-            raise UsageError("a workflow id is a text of 1 to 256 characters")
+        for of, value in (("a workflow id", id), ("the agent", agent), ("the model", model)):
+            if value is not None and (problem := name_problem(value, of=of)):
+                raise UsageError(problem)
         return Workflow(
-            id=id or self._ids.new("flow"), explicit=id is not None, agent=agent, model=model, user_input=user_input
+            id=id or self._ids.new("flow"),
+            explicit=id is not None,
+            agent=agent,
+            model=model,
+            user_input=None if user_input is None else words(user_input, limit=MAX_USER_INPUT),
         )
 
     @overload
@@ -242,7 +314,20 @@ class Gateway:
     @overload
     async def call(
         self,
-        tool: str | Tool[Any, Any],
+        tool: Tool[Any, R],
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
+    @overload
+    async def call(
+        self,
+        tool: str,
         args: Mapping[str, Any] | bytes | str,
         *,
         caller: Caller,
@@ -268,23 +353,65 @@ class Gateway:
         flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
         return await flow.call(tool, args, request_id=request_id, rationale=rationale)
 
+    @overload
     def call_sync(
         self,
-        tool: str | Tool[Any, R],
+        tool: Tool[A, R],
+        args: A,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
+    @overload
+    def call_sync(
+        self,
+        tool: Tool[Any, R],
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
+    @overload
+    def call_sync(
+        self,
+        tool: str,
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]: ...
+    def call_sync(
+        self,
+        tool: Any,
         args: Any,
         *,
         caller: Caller,
         workflow: str | None = None,
         agent: str | None = None,
         model: str | None = None,
-    ) -> Outcome[R]:
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]:
         """As ``call``, for programs without an event loop.
 
         Raises:
             UsageError: inside a running loop, where it would block everything.
         """
-        outcome: Outcome[R] = self.run_sync(
-            self.call(tool, args, caller=caller, workflow=workflow, agent=agent, model=model)
+        flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
+        outcome: Outcome[Any] = self.run_sync(
+            flow.call(tool, args, request_id=request_id, rationale=rationale)
         )
         return outcome
 
@@ -302,9 +429,15 @@ class Gateway:
     ) -> Outcome[Any]:
         """What every surface calls: hand a request to the pipeline and wait for its outcome.
 
-        If the waiting task is cancelled the call goes on and settles; asking again finds it.
+        If the waiting task is cancelled the call goes on and settles; asking again finds it. ``request_id``,
+        ``trace`` and ``rationale`` are made printable and cut (256, 256 and 8192 characters).
+
+        Raises:
+            UsageError: if the gateway is not open, or the caller is not a ``Caller``.
         """
         lanes = self._running()
+        if not isinstance(caller, Caller):
+            raise UsageError(f"caller= is a Caller that the application made, not {type(caller).__name__}")
         received = ReceivedCall(
             call_id=self._ids.new("call"),
             tool=tool,
@@ -313,9 +446,9 @@ class Gateway:
             workflow=workflow,
             received_at=self._clock.now(),
             surface=surface,
-            request_id=request_id,
-            trace=trace,
-            rationale=rationale,
+            request_id=None if request_id is None else label(request_id),
+            trace=None if trace is None else label(trace),
+            rationale=None if rationale is None else words(rationale, limit=MAX_RATIONALE),
         )
         future, mailbox = self._answers.future()
         flight = board(
@@ -332,6 +465,25 @@ class Gateway:
         """What became of a call of this caller."""
         lanes = self._running()
         return await asyncio.wrap_future(lanes.service.start(get_call(self._world, call_id, caller=caller)))
+
+    async def approve(self, approval_id: str, *, by: Caller, reason: str) -> ApprovalRow | str:
+        """Vote for a held call, as ``by``. The approval as it is now, or why the vote was not taken.
+
+        It only records; whoever owns the tool runs the call, once enough people agreed.
+        """
+        return await self._decide(approval_id, "approve", by, reason)
+
+    async def deny(self, approval_id: str, *, by: Caller, reason: str) -> ApprovalRow | str:
+        """Refuse a held call, for good. The approval as it is now, or why the refusal was not taken."""
+        return await self._decide(approval_id, "deny", by, reason)
+
+    async def _decide(
+        self, approval_id: str, decision: Literal["approve", "deny"], by: Caller, reason: str
+    ) -> ApprovalRow | str:
+        work = decide_approval(self._world.store, approval_id, decision, voter=by, reason=reason)
+        decided = await asyncio.wrap_future(self._running().service.start(work))
+        self.wake()
+        return decided
 
     async def wait_for(self, outcome: Outcome[R], *, caller: Caller, timeout: Duration = "10m") -> Outcome[R]:
         """See ``Flow.wait``."""
@@ -387,7 +539,7 @@ class Gateway:
             except (StoreUnavailable, StoreInDoubt) as fault:
                 _log.warning("housekeeping waits for the store: %s", type(fault).__name__)
             except Exception as fault:  # noqa: BLE001 - one bad row must not end recovery for all others
-                _log.error("housekeeping failed and goes on in the next round: %s", place_of(fault))  # noqa: TRY400
+                _log.error("housekeeping failed and goes on in the next round: %s", place_of(fault))
             self._woken.wait(self._interval)
             self._woken.clear()
 
@@ -400,12 +552,19 @@ class Gateway:
         with self._sweeping:
             lanes.service.start(self._service_round(lanes)).result()
             lane = lanes.tool_lane
-            if lane is not None:
-                lane.start(recover.reconcile_unknown(self._world)).result()
+            if lane is None or self._stopping.is_set():
+                return
+            if self._reconciling is None or self._reconciling.done():
+                self._reconciling = lane.start(recover.reconcile_unknown(self._world))
+            # A reconcile that blocks its loop must not end recovery for all others: the next round looks again.
+            wait([self._reconciling], timeout=RECONCILE_PATIENCE)
+            if self._reconciling.done():
+                self._reconciling.result()
 
     async def _service_round(self, lanes: Lanes) -> None:
         world = self._world
-        await recover.write_unsettled(world)
+        if (fault := await recover.write_unsettled(world)) is not None:
+            _log.warning("an outcome still waits to be recorded: %s", type(fault).__name__)
         await recover.renew_leases(world)
         await recover.lapse_intents(world)
         await approved.end_refused(world)
@@ -456,9 +615,11 @@ def open_keys(database: Path) -> Keyring:
         ConfigurationError: if the database is there and its keys are not.
     """
     path = database.with_name(database.name + ".keys")
+    # Asked first: another process that starts at this moment makes the keys before the database.
+    in_use = database.exists() and database.stat().st_size > 0
     if path.exists():
         return Keyring.open(path)
-    if database.exists() and database.stat().st_size > 0:
+    if in_use:
         raise ConfigurationError(
             f"{database.name} is there but its keys, {path.name}, are not; put them back beside it. Without them "
             "nothing that was kept encrypted can be read, and keys that were used cannot be recognised"
@@ -467,7 +628,9 @@ def open_keys(database: Path) -> Keyring:
         raise ConfigurationError(f"store=: the folder {database.parent} does not exist; create it first")
     try:
         return Keyring.create(path)
-    except FileExistsError:
+    except KeyFileUnfit:
+        if not path.exists():
+            raise
         return Keyring.open(path)
 
 

@@ -139,11 +139,15 @@ class Store(Protocol):
         """The store's time (µs): never before anything it has recorded."""
 
 
+class NotBegun(Exception):
+    """A runner could not begin an attempt: for certain nothing of the tool ran."""
+
+
 class Runner(Protocol):
     """Runs one attempt of a cleared call, and nothing else. A one-method seam."""
 
     async def run(self, call: ClearedCall, context: Context) -> Any:
-        """The tool's own return value. Raises whatever the tool raised."""
+        """The tool's own return value. Raises whatever the tool raised, or ``NotBegun``."""
 
 
 class Reservations(Protocol):
@@ -155,8 +159,11 @@ class Reservations(Protocol):
     def take_slot(self, contract: Contract) -> Callable[[], None] | None:
         """A running slot of the tool and of the gateway, or None when full. Call the result to give it back."""
 
-    def breaker_wait(self, contract: Contract) -> float:
-        """0 if calls may pass, else the seconds until one may try."""
+    def pass_breaker(self, contract: Contract) -> Callable[[], None] | float:
+        """Passage through the tool's breaker, or the seconds until a call may try.
+
+        Call the passage when the call is over: a trial that never reached the tool is then free for the next one.
+        """
 
     def note(self, contract: Contract, *, healthy: bool) -> None:
         """Tell the tool's breaker how a run ended."""

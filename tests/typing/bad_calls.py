@@ -6,7 +6,7 @@ from typing import assert_never
 
 from pydantic import BaseModel, Field
 
-from toolgate import Caller, Gateway, Outcome, PendingApproval, Refused, Succeeded, tool
+from toolgate import Caller, Gateway, Outcome, PendingApproval, Refused, Succeeded, tool, validate
 
 
 class OrderInput(BaseModel):
@@ -53,3 +53,26 @@ async def day(gateway: Gateway) -> None:
     await flow.call(read_order, OrderInput(order_id=1), caller=caller)  # error
     outcome = await flow.call(read_order, OrderInput(order_id=1))
     outcome.call_id = "call_other"  # error
+    await gateway.call(read_order, CustomerInput(customer_id=1), caller=caller)  # error
+    await gateway.call("read_order", OrderInput(order_id=1), caller=caller)  # error
+    await gateway.call(read_order.function, {"order_id": 1}, caller=caller)  # error
+    also_wrong: Outcome[int] = await gateway.call(read_order, {"order_id": 1}, caller=caller)  # error
+    flow.caller = Caller("u-other")  # error
+    outcome.unwrap().order  # error
+
+
+def without_a_loop(gateway: Gateway) -> None:
+    caller = Caller("u481", roles={"support"})
+    flow = gateway.workflow("req_123", caller=caller)
+    gateway.call_sync(read_order, CustomerInput(customer_id=1), caller=caller)  # error
+    gateway.call_sync(read_order, OrderInput(order_id=1))  # error
+    flow.call_sync(read_order, CustomerInput(customer_id=1))  # error
+    wrong: Outcome[int] = flow.call_sync(read_order, OrderInput(order_id=1))  # error
+    validate("read_order", {"order_id": 1})  # error
+    validate(read_order, {"order_id": 1}).message  # error
+
+
+def forgets_that_a_failure_has_no_result(outcome: Outcome[Order]) -> Order:
+    if not outcome.ok:
+        return outcome.result  # error
+    return outcome.unwrap()

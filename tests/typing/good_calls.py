@@ -21,6 +21,7 @@ from toolgate import (
     ToolContext,
     Unknown,
     tool,
+    validate,
 )
 
 
@@ -75,7 +76,15 @@ async def day() -> None:
         by_name = await flow.call("read_order", {"order_id": order.order_id})
         by_bytes = await gateway.call("read_order", b'{"order_id": 1}', caller=caller, workflow="req_123")
         direct: Outcome[Order] = await gateway.call(read_order, OrderInput(order_id=1), caller=caller)
+        by_mapping: Outcome[Order] = await gateway.call(read_order, {"order_id": 1}, caller=caller)
+        by_text: Outcome[Order] = await flow.call(
+            read_order, '{"order_id": 1}', request_id="r-1", rationale="asked to"
+        )
         told(direct)
+        told(by_mapping)
+        told(by_text)
+        again = await gateway.get_call(direct.call_id, caller=caller)
+        again.to_model()
         by_name.to_model()
         by_bytes.to_mcp()
 
@@ -85,3 +94,27 @@ def without_a_loop() -> Order:
     with Gateway([read_order], deps=deps) as gateway:
         outcome: Outcome[Order] = gateway.call_sync(read_order, OrderInput(order_id=1), caller=caller)
         return outcome.unwrap()
+
+
+def with_a_flow_and_without_a_loop() -> str:
+    caller = Caller("u481", roles={"support"})
+    with Gateway([read_order], deps=deps) as gateway:
+        flow = gateway.workflow("req_1", caller=caller)
+        typed: Outcome[Order] = flow.call_sync(read_order, OrderInput(order_id=1), request_id="r-1")
+        mapped: Outcome[Order] = gateway.call_sync(read_order, {"order_id": 1}, caller=caller)
+        by_name = gateway.call_sync("read_order", b"{}", caller=caller, rationale="asked to")
+        by_name.to_mcp()
+        return told(typed) + told(mapped)
+
+
+def before_a_call() -> str | None:
+    refusal: Refused | None = validate(read_order, OrderInput(order_id=1))
+    if refusal is None:
+        refusal = (
+            validate(read_order, {"order_id": 0}) or validate(read_order, b"{}") or validate(read_order, "")
+        )
+    return None if refusal is None else refusal.message
+
+
+def reads(outcome: Outcome[Order]) -> tuple[str, str, str, bool, tuple[str, ...]]:
+    return outcome.call_id, outcome.effect.value, outcome.advice.value, outcome.replayed, outcome.reasons

@@ -6,6 +6,7 @@ millisecond, across threads, because rows are clustered by them and a cursor pag
 
 from __future__ import annotations
 
+import random
 import secrets
 import threading
 import time
@@ -13,6 +14,8 @@ import time
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(a + b for a in _DIGITS for b in _DIGITS)
 _RANDOM_BITS = 80
+_TIME_SHIFTS = range(40, -1, -10)
+_RANDOM_SHIFTS = range(70, -1, -10)
 
 
 class UlidIds:
@@ -21,7 +24,11 @@ class UlidIds:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last_ms = 0
-        self._random = 0
+        self._counter = 0
+        self._time = ""
+        # Seeded by the system; ids have to be unique, not secret, and a system call for each would cost more than
+        # all the rest of it.
+        self._random = random.Random(secrets.randbits(256))  # noqa: S311
 
     def new(self, prefix: str) -> str:
         """``call_01J…``: 26 digits after the prefix, sorting after every earlier id of this process."""
@@ -29,15 +36,15 @@ class UlidIds:
         with self._lock:
             if now > self._last_ms:
                 self._last_ms = now
+                self._time = _digits(now, _TIME_SHIFTS)
                 # The top bit stays free, so that counting up cannot overflow.
-                self._random = secrets.randbits(_RANDOM_BITS - 1)
+                self._counter = self._random.getrandbits(_RANDOM_BITS - 1)
             else:
-                self._random += 1 + (self._random & 0xFF)
-            value = (self._last_ms << _RANDOM_BITS) | self._random
-        return f"{prefix}_{_encode(value)}"
+                self._counter += 1 + (self._counter & 0xFF)
+            return f"{prefix}_{self._time}{_digits(self._counter, _RANDOM_SHIFTS)}"
 
 
-def _encode(value: int) -> str:
-    """26 digits, two at a time: a look-up is cheaper than a shift."""
+def _digits(value: int, shifts: range) -> str:
+    """Two digits at a time: a look-up is cheaper than a shift."""
     pairs = _PAIRS
-    return "".join([pairs[(value >> shift) & 0x3FF] for shift in range(120, -1, -10)])
+    return "".join([pairs[(value >> shift) & 0x3FF] for shift in shifts])

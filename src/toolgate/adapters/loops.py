@@ -12,6 +12,7 @@ import asyncio
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolgate.adapters.mailbox import Mailbox
@@ -36,22 +37,29 @@ class Lane:
         self.loop = asyncio.new_event_loop()
         self._mailbox = Mailbox(self.loop, deliver)
         self._pinged_at: float | None = None
+        self._ending = False
+        self._asked_to_end = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_forever()
-        finally:
-            self._finish()
+        while not (self._ending or self.loop.is_closed()):
+            try:
+                self.loop.run_forever()
+            except BaseException as quit_:  # noqa: BLE001 - a task of a tool must not end the calls of all others
+                _log.warning(
+                    "a tool tried to end the gateway's loop with %s; the loop goes on", type(quit_).__name__
+                )
+        self._finish()
 
     def _finish(self) -> None:
         pending = asyncio.all_tasks(self.loop)
         for task in pending:
             task.cancel()
         if pending:
-            self.loop.run_until_complete(asyncio.wait(pending, timeout=1.0))
+            # One that does not give way keeps this thread, a daemon: whoever stops the lane does not wait for it.
+            self.loop.run_until_complete(asyncio.wait(pending))
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
@@ -71,19 +79,36 @@ class Lane:
         """Seconds since a ping that the loop has not answered; the first question sends one."""
         if self._pinged_at is None:
             self._pinged_at = now
-            self.loop.call_soon_threadsafe(self._pong)
+            try:
+                self.loop.call_soon_threadsafe(self._pong)
+            except RuntimeError:
+                # A loop that has ended blocks nobody.
+                self._pinged_at = None
             return 0.0
         return now - self._pinged_at
 
     def _pong(self) -> None:
         self._pinged_at = None
 
+    @property
+    def over(self) -> bool:
+        """Whether the loop and its thread have ended."""
+        return not self._thread.is_alive()
+
+    def end(self) -> None:
+        """Leave the loop. Inside it."""
+        self._ending = True
+        self.loop.stop()
+
     def stop(self, *, wait: float) -> bool:
         """End the loop; False if it is still blocked after ``wait`` seconds."""
-        if self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join(wait)
-        return not self._thread.is_alive()
+        if not (self.over or self._asked_to_end):
+            # Once: asked again, it would be torn from waiting for its last tasks.
+            self._asked_to_end = True
+            with suppress(RuntimeError):  # it ended meanwhile
+                self.loop.call_soon_threadsafe(self.end)
+        self._thread.join(wait)
+        return self.over
 
 
 class Lanes:
@@ -91,7 +116,8 @@ class Lanes:
 
     Args:
         deliver: starts an item in the running loop. ``overdue``: the items of a lane that are past their
-            deadline. ``give_up``: answers an overdue item, in the service loop. ``turn_away``: refuses one.
+            deadline and not over. ``give_up``: answers an overdue item, in the service loop; asked again, it
+            does nothing. ``turn_away``: refuses one.
         limit: how many tool loops there may be, blocked ones included.
     """
 
@@ -111,6 +137,7 @@ class Lanes:
         self._limit = limit
         self._lock = threading.Lock()
         self._blocked: list[Lane] = []
+        self._leaving: list[Lane] = []
         self._count = 0
         self._stopping = threading.Event()
         self.service = Lane("toolgate-service", give_up)
@@ -142,24 +169,39 @@ class Lanes:
             return
         item.lane = lane
         lane.submit(item)
+        if lane is not self._current:
+            # Retired in between: what it has not taken goes where new work goes.
+            for stranded in lane.take_back():
+                self.submit(stranded)
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_INTERVAL):
             with self._lock:
+                self._leaving = [lane for lane in self._leaving if not lane.over]
                 self._welcome_back()
+                if self._current is None and self._has_room():
+                    self._current = self._fresh()
                 lane = self._current
-                if lane is not None and self._overdue(lane) and lane.blocked_for(time.monotonic()) > BLOCKED_AFTER:
+                if lane is not None and self._blocks(lane):
                     self._retire(lane)
-                for blocked in self._blocked:
-                    for item in self._overdue(blocked):
+                # Whatever keeps a loop from giving up its own: here it is given up, once.
+                for each in filter(None, [self._current, *self._blocked, *self._leaving]):
+                    for item in self._overdue(each):
                         self.service.submit(item)
+
+    def _blocks(self, lane: Lane) -> bool:
+        # Pinged before anything is overdue, so that a call behind a block is answered soon after its deadline.
+        return lane.blocked_for(time.monotonic()) > BLOCKED_AFTER and bool(self._overdue(lane))
 
     def _retire(self, lane: Lane) -> None:
         _log.warning("a tool blocks its event loop; its calls are given up and new ones go to a fresh loop")
         self._blocked.append(lane)
-        self._current = self._fresh() if len(self._blocked) < self._limit else None
+        self._current = self._fresh() if self._has_room() else None
         for item in lane.take_back():
             self.submit(item)
+
+    def _has_room(self) -> bool:
+        return len(self._blocked) + len(self._leaving) < self._limit
 
     def _welcome_back(self) -> None:
         """A lane whose tool let go: the next to take work if none does, else superfluous."""
@@ -169,15 +211,22 @@ class Lanes:
             if self._current is None:
                 self._current = lane
             else:
+                self._leaving.append(lane)
                 lane.start(_end_when_idle(lane))
 
-    def stop(self, *, wait: float) -> None:
-        """End every loop. A blocked one is left behind; its thread is a daemon."""
+    def stop_tools(self, *, wait: float) -> None:
+        """Cancel what runs and end the tool loops. A blocked one is left behind; its thread is a daemon."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         self._watchdog.join()
-        for lane in [self._current, *self._blocked]:
+        for lane in [self._current, *self._blocked, *self._leaving]:
             if lane is not None and not lane.stop(wait=wait):
                 _log.warning("a tool still blocks its loop; it is left behind")
+
+    def stop(self, *, wait: float) -> None:
+        """End every loop, the service loop last."""
+        self.stop_tools(wait=wait)
         self.service.stop(wait=wait)
 
 
@@ -186,4 +235,4 @@ async def _end_when_idle(lane: Lane) -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:
         await asyncio.wait(others)
-    lane.loop.stop()
+    lane.end()

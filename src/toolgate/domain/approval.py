@@ -8,7 +8,7 @@ replayed and written in a file. Not here: the states of an approval (``lifecycle
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from toolgate.domain.canonical import JsonValue, canonical_json
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Risk = Literal["low", "medium", "high"]
 RISKS: tuple[Risk, ...] = ("low", "medium", "high")
 DEFAULT_EXPIRY = 86_400.0
+MAX_QUORUM = 20
 
 When = Mapping[str, Any] | Callable[..., Any] | Callable[..., Awaitable[Any]]
 
@@ -50,7 +51,7 @@ class Approval:
             ``(context, args)``, sync or async, returns the reason to ask or ``None``. A condition that
             raises, or whose path is missing, asks.
         risk: shown to the approver; ``"low"``, ``"medium"`` or ``"high"``.
-        expires_in: how long a request stays open; expiry means no.
+        expires_in: how long a request stays open; expiry means no. Default: 24 h, or the operator's default.
         quorum: how many distinct people must agree, 1 to 20.
         reason: shown to the approver, beside what the condition found.
 
@@ -64,6 +65,8 @@ class Approval:
     expires_in: float = DEFAULT_EXPIRY
     quorum: int = 1
     reason: str | None = None
+    expires_declared: bool = field(default=False, compare=False)
+    also: tuple[Approval, ...] = ()
 
     def __init__(
         self,
@@ -71,16 +74,18 @@ class Approval:
         approvers: Iterable[str],
         when: When | None = None,
         risk: Risk = "medium",
-        expires_in: Duration = DEFAULT_EXPIRY,
+        expires_in: Duration | None = None,
         quorum: int = 1,
         reason: str | None = None,
     ) -> None:
         if isinstance(approvers, str) or not (names := frozenset(approvers)):
-            raise ContractError("approval.approvers: name the roles that may decide, for example {'billing_admin'}")
+            raise ContractError(
+                "approval.approvers: name the roles that may decide, for example {'billing_admin'}"
+            )
         if risk not in RISKS:
             raise ContractError(f"approval.risk: {risk!r} is not one of {', '.join(RISKS)}")
-        if not 1 <= quorum <= 20:
-            raise ContractError(f"approval.quorum: {quorum} is not between 1 and 20")
+        if not 1 <= quorum <= MAX_QUORUM:
+            raise ContractError(f"approval.quorum: {quorum} is not between 1 and {MAX_QUORUM}")
         if isinstance(when, Mapping):
             check_condition(when)
         elif when is not None and not callable(when):
@@ -89,9 +94,25 @@ class Approval:
         set_(self, "approvers", names)
         set_(self, "when", when)
         set_(self, "risk", risk)
-        set_(self, "expires_in", seconds(expires_in, of="approval.expires_in"))
+        stays_open = DEFAULT_EXPIRY if expires_in is None else seconds(expires_in, of="approval.expires_in")
+        set_(self, "expires_in", stays_open)
+        set_(self, "expires_declared", expires_in is not None)
         set_(self, "quorum", quorum)
         set_(self, "reason", reason)
+        set_(self, "also", ())
+
+    @property
+    def parts(self) -> tuple[Approval, ...]:
+        """This approval and what others demand besides: each asks by its own condition, and all that ask are met."""
+        return (self, *self.also)
+
+    def and_also(self, other: Approval) -> Approval:
+        """Both: whenever ``other``'s condition holds, its approvers, quorum and expiry are demanded as well."""
+        both = object.__new__(Approval)
+        for name in Approval.__slots__:
+            object.__setattr__(both, name, getattr(self, name))
+        object.__setattr__(both, "also", (*self.also, *other.parts))
+        return both
 
     def described(self) -> dict[str, JsonValue]:
         """The approval as data, for digests, lists and the checklist. A predicate is named, not shown."""
@@ -100,7 +121,7 @@ class Approval:
             when = None if self.when is None else {path: _as_json(tests) for path, tests in self.when.items()}
         else:
             when = f"predicate:{getattr(self.when, '__qualname__', 'unnamed')}"
-        return {
+        described: dict[str, JsonValue] = {
             "approvers": list[JsonValue](sorted(self.approvers)),
             "when": when,
             "risk": self.risk,
@@ -108,6 +129,9 @@ class Approval:
             "quorum": self.quorum,
             "reason": self.reason,
         }
+        if self.also:
+            described["also"] = [part.described() for part in self.also]
+        return described
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +155,7 @@ class Requirement:
 
     def merged(self, other: Requirement) -> Requirement:
         """Both at once, each the strictest: all role sets, the higher quorum and risk, the earlier expiry."""
-        reasons = dict.fromkeys((*self.reason.split("; "), *other.reason.split("; ")))
+        reasons = dict.fromkeys(filter(None, (*self.reason.split("; "), *other.reason.split("; "))))
         return Requirement(
             reason="; ".join(reasons),
             approvers=tuple(dict.fromkeys((*self.approvers, *other.approvers))),
@@ -139,6 +163,10 @@ class Requirement:
             expires_in=min(self.expires_in, other.expires_in),
             quorum=max(self.quorum, other.quorum),
         )
+
+    def demands_more_than(self, other: Requirement) -> bool:
+        """Whether people or time that suffice for ``other`` may not suffice for this; its words count for nothing."""
+        return replace(other.merged(self), reason=other.reason) != other
 
     def to_json(self) -> dict[str, JsonValue]:
         """As data, for the store and the trail."""
@@ -228,8 +256,12 @@ def check_condition(when: Mapping[str, Any]) -> None:
             raise ContractError(f"approval.when.{path}: write an operator, for example {{'gt': 5000}}")
         for operator, bound in tests.items():
             if operator not in _OPERATORS:
-                raise ContractError(f"approval.when.{path}: {operator!r} is not one of {', '.join(_OPERATORS)}")
-            if operator in {"in", "not_in"} and (isinstance(bound, str) or not isinstance(bound, list | tuple)):
+                raise ContractError(
+                    f"approval.when.{path}: {operator!r} is not one of {', '.join(_OPERATORS)}"
+                )
+            if operator in {"in", "not_in"} and (
+                isinstance(bound, str) or not isinstance(bound, list | tuple)
+            ):
                 raise ContractError(f"approval.when.{path}.{operator}: write a list of values")
             canonical_json(list(bound) if isinstance(bound, tuple) else bound)
 

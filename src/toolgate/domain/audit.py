@@ -126,16 +126,19 @@ def verify_chains(
     records: Iterable[StoredRecord],
     *,
     known_heads: Mapping[str, Head] | None = None,
+    kept_heads: Iterable[tuple[str, Head]] = (),
     progress: Callable[[int], None] | None = None,
 ) -> ChainReport:
     """Check every record, every link, every head that an opening record names, and every head in `known_heads`.
+
+    `kept_heads` are more of those, several of one chain among them: what earlier runs reported and somebody kept.
 
     `records` may mix chains. It is read once, and memory grows with the number of chains alone. One order needs
     more: if an opening names a record that has gone by in a chain that went on, `records` is read a second time,
     and if it is an iterator that head is reported as `unchecked`. Newest chain first never needs it.
     """
     check = _Check()
-    for chain_id, head in (known_heads or {}).items():
+    for chain_id, head in (*(known_heads or {}).items(), *kept_heads):
         check.expect(chain_id, head, "a head that was kept outside")
     count = 0
     for count, record in enumerate(records, start=1):

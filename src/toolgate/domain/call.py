@@ -65,7 +65,8 @@ class SealedCall:
     """A parsed call. ``args`` is what the tool gets, ``arguments`` the same as JSON with defaults filled in.
 
     ``digest`` binds tool, version, schema, tenant, caller, agent, arguments and key: what a person approves.
-    ``fingerprint`` is that of the arguments alone: what the same key must come with.
+    ``fingerprint`` is that of the arguments alone: what the same key must come with. Both are empty for a
+    read that nobody can be asked about: it is run at once, and nothing ever refers to it.
     """
 
     received: ReceivedCall
@@ -80,16 +81,27 @@ class SealedCall:
     digest: bytes
     redacted: Mapping[str, JsonValue]
 
+    def args_to_run(self) -> Any:
+        """What one attempt gets. Of a call with effects it is read anew from the sealed bytes.
+
+        A predicate or an earlier attempt may have changed the objects that it was shown; what runs is what was
+        digested, approved and claimed all the same.
+        """
+        return self.tool.input.load_again(self.canonical) if self.contract.has_effects else self.args
+
     @property
     def call_id(self) -> str:
+        """Ours, one per call."""
         return self.received.call_id
 
     @property
     def caller(self) -> Caller:
+        """On whose behalf."""
         return self.received.caller
 
     @property
     def workflow(self) -> Workflow:
+        """In which piece of work."""
         return self.received.workflow
 
 
@@ -133,4 +145,3 @@ def call_digest(contract: Contract, received: ReceivedCall, canonical: bytes, ke
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.digest()
-

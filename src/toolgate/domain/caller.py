@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from toolgate.domain.names import name_problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,9 +19,13 @@ class Caller:
     """A person or program on whose behalf a call is made.
 
     Args:
-        id: stable and unique within ``tenant``; 1 to 256 characters.
+        id: stable and unique within ``tenant``; 1 to 256 printable characters, as ``tenant`` and each role.
         roles: what the application grants; matched against a contract's ``roles`` and ``approvers``.
         tenant: whose data; keys, approvals and stored arguments of tenants never meet.
+
+    Raises:
+        TypeError: if ``roles`` is one text.
+        ValueError: if a name is empty, too long, or not printable.
     """
 
     id: str
@@ -29,11 +35,13 @@ class Caller:
     def __init__(self, id: str, roles: Iterable[str] = (), tenant: str = "default") -> None:
         if isinstance(roles, str):
             raise TypeError("roles is a set of names, not one text: write roles={'support'}")
-        for name, value in (("id", id), ("tenant", tenant)):
-            if not isinstance(value, str) or not 0 < len(value) <= 256:  # type: ignore[redundant-expr]
-                raise ValueError(f"a caller's {name} is a text of 1 to 256 characters")
+        granted = frozenset(roles)
+        named = (("id", id), ("tenant", tenant), *(("role", role) for role in granted))
+        for name, value in named:
+            if problem := name_problem(value, of=f"a caller's {name}"):
+                raise ValueError(problem)
         object.__setattr__(self, "id", id)
-        object.__setattr__(self, "roles", frozenset(roles))
+        object.__setattr__(self, "roles", granted)
         object.__setattr__(self, "tenant", tenant)
 
 
@@ -51,7 +59,7 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Applied(Generic[R]):
-    """What ``reconcile`` returns when it found that the effect happened. ``result`` is what the call would have returned."""
+    """What ``reconcile`` returns when it found that the effect happened, with what the call would have returned."""
 
     result: R | None = None
 

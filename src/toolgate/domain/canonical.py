@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from math import isfinite
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
@@ -67,11 +68,27 @@ class UnfitJson(_JsonFault):
     """
 
 
+
+
+def encoder(*, sort_keys: bool) -> Callable[[object], str]:
+    """Compact JSON without escaping what need not be, NaN refused. Raises what ``json`` raises.
+
+    ``JSONEncoder.encode`` builds its C encoder anew for each value, which for small values is most of the work;
+    this keeps one, where the interpreter has it.
+    """
+    plain = json.JSONEncoder(
+        ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=sort_keys, separators=(",", ":")
+    )
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return plain.encode
+    kept = make(None, plain.default, json.encoder.encode_basestring, None, ":", ",", sort_keys, False, False)
+    return lambda value: "".join(kept(value, 0))
+
+
 # --- the canonical form -------------------------------------------------------------------------------------
 
-_encode_sorted = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-).encode
+_encode_sorted = encoder(sort_keys=True)
 _encode_string = json.JSONEncoder(ensure_ascii=False).encode
 
 

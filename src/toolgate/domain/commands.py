@@ -218,6 +218,7 @@ class LateEvidence(NamedTuple):
     applied: bool | None
     detail: str
     result: SealedRow | None
+    error_type: str | None = None
 
     @property
     def subject(self) -> Subject:

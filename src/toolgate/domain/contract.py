@@ -15,8 +15,8 @@ from enum import StrEnum
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Literal
 
-from toolgate.domain.canonical import canonical_json
 from toolgate.domain.caller import ANYONE
+from toolgate.domain.canonical import NotCanonical, canonical_json
 from toolgate.domain.duration import Duration, seconds
 from toolgate.domain.errors import ContractError
 from toolgate.domain.limits import Breaker
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 WORKFLOW_FIELD = "workflow_id"
+MAX_ATTEMPTS = 10
+SHORTEST_WAIVER = 10
 RESERVED_FIELDS = frozenset({"idempotency_key", "call_id", "approval_id"})
 """Fields of these names would invite a model to choose what only the application may."""
 
@@ -54,8 +56,8 @@ class Retry:
     max_delay: float = 5.0
 
     def __init__(self, attempts: int = 3, delay: Duration = 0.1, max_delay: Duration = 5.0) -> None:
-        if not 1 <= attempts <= 10:
-            raise ContractError(f"retries.attempts: {attempts} is not between 1 and 10")
+        if not 1 <= attempts <= MAX_ATTEMPTS:
+            raise ContractError(f"retries.attempts: {attempts} is not between 1 and {MAX_ATTEMPTS}")
         object.__setattr__(self, "attempts", attempts)
         object.__setattr__(self, "delay", seconds(delay, of="retries.delay"))
         object.__setattr__(self, "max_delay", seconds(max_delay, of="retries.max_delay"))
@@ -101,7 +103,13 @@ class Contract:
 
     def __post_init__(self) -> None:
         check(self)
-        object.__setattr__(self, "digest", hashlib.sha256(canonical_json(self.described())).hexdigest())
+        try:
+            described = canonical_json(self.described())
+        except NotCanonical as unfit:
+            raise ContractError(
+                f"tool {self.name!r}: {unfit}; nothing else can be shown or digested"
+            ) from None
+        object.__setattr__(self, "digest", hashlib.sha256(described).hexdigest())
 
     @property
     def has_effects(self) -> bool:
@@ -170,7 +178,9 @@ def check(contract: Contract) -> None:
     """
     where = f"tool {contract.name!r}"
     if not NAME.fullmatch(contract.name):
-        raise ContractError(f"{where}: a name is lower case letters, digits and _, at most 64, starting with a letter")
+        raise ContractError(
+            f"{where}: a name is lower case letters, digits and _, at most 64, starting with a letter"
+        )
     properties = contract.input_schema.get("properties", {})
     if taken := RESERVED_FIELDS & set(properties):
         raise ContractError(f"{where}: rename the field {min(taken)!r}; only the application may choose it")
@@ -179,11 +189,14 @@ def check(contract: Contract) -> None:
     if not contract.has_effects:
         _check_read(contract, where)
     if contract.honours_key and contract.idempotency is None:
-        raise ContractError(f"{where}: honours_key=True needs idempotency=, the key that downstream removes duplicates by")
+        raise ContractError(f"{where}: honours_key=True needs idempotency=, the key that downstream knows")
     if contract.concurrency is not None and contract.concurrency < 1:
         raise ContractError(f"{where}: concurrency= is at least 1")
-    if contract.approval_waiver is not None and len(contract.approval_waiver.strip()) < 10:
-        raise ContractError(f"{where}: approval_waiver= is the reason why no person is asked; write at least 10 characters")
+    if contract.approval_waiver is not None and len(contract.approval_waiver.strip()) < SHORTEST_WAIVER:
+        raise ContractError(
+            f"{where}: approval_waiver= is the reason why no person is asked; "
+            f"write at least {SHORTEST_WAIVER} characters"
+        )
 
 
 def _check_key(contract: Contract, properties: Mapping[str, Any], where: str) -> None:
@@ -194,7 +207,9 @@ def _check_key(contract: Contract, properties: Mapping[str, Any], where: str) ->
         if name != WORKFLOW_FIELD and name.split(".")[0] not in properties:
             raise ContractError(f"{where}: idempotency= names {{{name}}}, which is no argument of the tool")
     if WORKFLOW_FIELD in properties:
-        raise ContractError(f"{where}: rename the field 'workflow_id'; the application chooses it, not the model")
+        raise ContractError(
+            f"{where}: rename the field 'workflow_id'; the application chooses it, not the model"
+        )
 
 
 def _check_read(contract: Contract, where: str) -> None:

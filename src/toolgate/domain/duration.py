@@ -10,10 +10,10 @@ from toolgate.domain.errors import ContractError
 
 MICROSECOND = 1_000_000
 
-_SHORT = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)")
+_SHORT = re.compile(r"(?P<count>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _ISO = re.compile(
-    r"P(?:(?P<w>\d+)W)?(?:(?P<d>\d+)D)?(?:T(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?"
+    r"P(?:(?P<w>[0-9]+)W)?(?:(?P<d>[0-9]+)D)?(?:T(?:(?P<h>[0-9]+)H)?(?:(?P<m>[0-9]+)M)?(?:(?P<s>[0-9]+(?:\.[0-9]+)?)S)?)?"
 )
 
 Duration = float | int | str | timedelta
@@ -33,8 +33,10 @@ def seconds(value: Duration, *, of: str = "duration") -> float:
         raise ContractError(f"{of}: a duration is a number of seconds or a text such as '24h', not a bool")
     elif isinstance(value, int | float):
         found = float(value)
-    else:
+    elif isinstance(value, str):
         found = _written(value.strip(), of)
+    else:
+        raise ContractError(f"{of}: a duration is a number of seconds or a text, not {type(value).__name__}")
     if not math.isfinite(found) or found <= 0:
         raise ContractError(f"{of}: a duration must be positive and finite, not {value!r}")
     return found

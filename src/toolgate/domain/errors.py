@@ -100,15 +100,31 @@ class ToolError(ToolgateError):
     def __init__(
         self, message: str = "", *, effect: EffectClaim | None = None, code: str | None = None
     ) -> None:
-        super().__init__(message or (type(self).__doc__ or type(self).__name__).strip().splitlines()[0])
+        super().__init__(message or _first_line(type(self)))
         if effect is not None:
             self.effect = effect
-        self.error_code = code or type(self).code
+        self._own_code = code
+
+    # An author's subclass may leave out ``super().__init__``: its class attributes still say what it is.
+    _own_code: str | None = None
 
     @property
     def message(self) -> str:
         """The words for the model."""
-        return str(self.args[0])
+        return str(self.args[0]) if self.args else _first_line(type(self))
+
+    @property
+    def error_code(self) -> str:
+        """The stable identifier: the one given, or the class's ``code``."""
+        return self._own_code or type(self).code
+
+    @error_code.setter
+    def error_code(self, code: str) -> None:
+        self._own_code = code
+
+
+def _first_line(kind: type[ToolError]) -> str:
+    return ((kind.__doc__ or "").strip() or kind.__name__).splitlines()[0]
 
 
 class TransientError(ToolError):

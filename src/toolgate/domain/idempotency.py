@@ -7,10 +7,14 @@ MAC scoped by tenant and tool. Not here: writing the claim, which happens with t
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from functools import lru_cache
 from string import Formatter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from toolgate.domain.canonical import canonical_json
 from toolgate.domain.contract import WORKFLOW_FIELD
 from toolgate.domain.lifecycle import ApprovalState, EffectState
 
@@ -22,14 +26,46 @@ if TYPE_CHECKING:
     from toolgate.domain.rows import ApprovalRow, Found
 
 
+_SEPARATOR = ":"
+_TEXT = "~"
+"""Stands before a text that would read as a number, null or the like: "7" and 7 are two keys."""
+_READS_AS_OTHER = re.compile(
+    rf"{_TEXT}.*|[\[{{].*|true|false|null|-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.DOTALL
+)
+_NO_END = re.compile(rf"[A-Za-z0-9%{_TEXT}]")
+"""What a quoted value may hold whatever the template: a literal that begins so does not show where a value ends."""
+
+
+_PLAIN = frozenset("_.-@+=,")
+"""Punctuation that stays as it is, unless a literal of the template begins with it."""
+
+
 def render_key(contract: Contract, arguments: Mapping[str, Any], workflow: Workflow) -> str:
-    """Fill in the contract's template. Values are quoted so that no two sets of values give one text."""
-    rendered = []
-    for literal, name, _, _ in Formatter().parse(contract.idempotency or ""):
-        rendered.append(literal)
-        if name is not None:
-            rendered.append(_quoted(workflow.id if name == WORKFLOW_FIELD else _value(arguments, name)))
-    return "".join(rendered)
+    """Fill in the contract's template; two keys are one only if each field has the same JSON value.
+
+    A value is percent-encoded (RFC 3986, 2.1) wherever it could be taken for what stands behind it in the
+    template; where nothing stands there that could not be part of a value, a ``:`` is put in.
+    """
+    pieces, ends = _pieces(contract.idempotency or "")
+    rendered = ""
+    open_ended = False
+    for literal, name in pieces:
+        if open_ended and (not literal or _NO_END.match(literal)):
+            rendered += _SEPARATOR
+        rendered += literal
+        if name == WORKFLOW_FIELD:
+            rendered += _quoted(workflow.id, ends)
+        elif name is not None:
+            rendered += _quoted(_as_text(_value(arguments, name)), ends)
+        open_ended = name is not None
+    return rendered
+
+
+@lru_cache(maxsize=1024)
+def _pieces(template: str) -> tuple[tuple[tuple[str, str | None], ...], frozenset[str]]:
+    """Each literal with the field behind it, and the characters that a literal begins with."""
+    pieces = tuple((literal, name) for literal, name, _, _ in Formatter().parse(template))
+    return pieces, frozenset(literal[0] for literal, _ in pieces if literal)
 
 
 def needs_workflow(contract: Contract) -> bool:
@@ -50,10 +86,18 @@ def _value(arguments: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _quoted(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        return canonical_json(value).decode()
+    return _TEXT + value if _READS_AS_OTHER.fullmatch(value) else value
+
+
+def _quoted(text: str, ends: frozenset[str]) -> str:
     # A model chooses argument values: without this, ("a:b", "c") and ("a", "b:c") would be one key.
-    return text.replace("%", "%25").replace(":", "%3A") if isinstance(value, str) else text
+    quoted = quote(text, safe="@+=,", errors="surrogatepass")
+    for end in ends & _PLAIN:
+        quoted = quoted.replace(end, f"%{ord(end):02X}")
+    return quoted
 
 
 class KeyUse(StrEnum):

@@ -10,8 +10,7 @@ Not here: SQL, encryption (rows carry sealed bytes), and what a gate would say.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from toolgate.domain.approval import Requirement, Vote, may_vote, tally
 from toolgate.domain.canonical import JsonValue, canonical_json
@@ -48,22 +47,32 @@ from toolgate.domain.lifecycle import (
     next_approval,
     next_effect,
 )
-from toolgate.domain.rows import RUNNING, ApprovalRow, CallChanged, ClaimRow, Event, Found, NewCall, Row
+from toolgate.domain.outcome import ERRORS, ErrorType
+from toolgate.domain.rows import (
+    RUNNING,
+    ApprovalRow,
+    CallChanged,
+    CallRow,
+    ClaimRow,
+    Event,
+    Found,
+    NewCall,
+    Row,
+)
 from toolgate.domain.trail import call_record, plain_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What to answer and what to write; an empty ``rows`` writes nothing."""
 
     answer: Answer
-    rows: tuple[Row, ...] = field(default=())
+    rows: tuple[Row, ...] = ()
 
 
-def decide(command: Command, found: Found, now: int) -> Decision:  # noqa: PLR0911 - one line a command is the point
+def decide(command: Command, found: Found, now: int) -> Decision:  # noqa: C901, PLR0912 - one line a command
     """What ``command`` comes to, given the rows it is about and the store's time (µs)."""
     match command:
         case Record(call, event):
@@ -71,7 +80,7 @@ def decide(command: Command, found: Found, now: int) -> Decision:  # noqa: PLR09
         case Append(events):
             return Decision(DONE, events)
         case Intend():
-            return _intend(command, found)
+            return _intend(command, found, now)
         case DraftHold():
             return _draft_hold(command, found)
         case Settle():
@@ -105,14 +114,29 @@ def claim_use(claim: ClaimRow, found: Found) -> KeyUse:
     return use
 
 
-def _intend(command: Intend, found: Found) -> Decision:
-    rows: tuple[Row, ...] = (NewCall(command.call), command.request, command.event)
+_CLOCKS_APART = 1_000_000
+"""Microseconds between a gateway's clock and the store's above which a lease is counted anew; below, its margin covers
+the wait for the writer."""
+
+
+def _intend(command: Intend, found: Found, now: int) -> Decision:
+    call = _lasting(command.call, now)
+    rows: tuple[Row, ...] = (NewCall(call), command.request, command.event)
     if command.claim is None:
-        return Decision(Done(command.call), rows)
+        return Decision(Done(call), rows)
     use = claim_use(command.claim, found)
     if use is not KeyUse.FREE:
         return Decision(Taken(use, found))
-    return Decision(Done(command.call), (command.claim, *rows))
+    return Decision(Done(call), (command.claim, *rows))
+
+
+def _lasting(call: CallRow, now: int) -> CallRow:
+    """The lease counted from the store's clock, which never goes back.
+
+    A gateway's clock that was set back must not make an attempt that has just begun look like one that died.
+    """
+    behind = now - call.updated_at
+    return call if behind < _CLOCKS_APART else call._replace(lease_until=call.lease_until + behind)
 
 
 def _draft_hold(command: DraftHold, found: Found) -> Decision:
@@ -130,8 +154,12 @@ def _settle(command: Settle, found: Found) -> Decision:
     after = next_effect(row.effect_state, command.cause)
     if after is not command.call.effect_state:
         return Decision(Superseded(row))
-    rows: tuple[Row, ...] = (CallChanged(command.call), command.event)
-    return Decision(Done(command.call), (command.result, *rows) if command.result else rows)
+    call = command.call
+    if row.lease_until > call.lease_until:
+        # A lease is never cut short: in doubt, the attempt may still be running.
+        call = call._replace(lease_until=row.lease_until)
+    rows: tuple[Row, ...] = (CallChanged(call), command.event)
+    return Decision(Done(call), (command.result, *rows) if command.result else rows)
 
 
 def _rehold(command: Rehold, found: Found) -> Decision:
@@ -180,12 +208,12 @@ def _dispatch(command: Dispatch, found: Found, now: int) -> Decision:
 def _raise_requirement(found: Found, required: Requirement, missing: str, now: int) -> Decision:
     """More is required than when it was approved: keep the votes, show the new requirement, run nothing."""
     call, approval = found.call, found.approval
-    assert call is not None and approval is not None
+    assert call is not None
+    assert approval is not None
     reason = f"more is required than when it was approved: {missing}"
-    wanted = canonical_json(required.to_json())
-    if wanted == approval.requirement:
+    if not required.demands_more_than(stored_requirement(approval)):
         return Decision(NotAllowed(reason, found))
-    raised = approval._replace(requirement=wanted, updated_at=now)
+    raised = approval._replace(requirement=canonical_json(required.to_json()), updated_at=now)
     record = call_record(
         call, transition="requirement_raised", at=now, decision="hold", effect="none", reasons=(reason,)
     )
@@ -203,7 +231,13 @@ def _decide_approval(command: DecideApproval, found: Found, now: int) -> Decisio
         return Decision(NotAllowed(why, found))
     if command.decision == "deny":
         return _ended(
-            found, ApprovalCause.DENIED, command.voter.id, command.reason, "approval_denied", now, refused=False
+            found,
+            ApprovalCause.DENIED,
+            command.voter.id,
+            command.reason,
+            "approval_denied",
+            now,
+            refused=False,
         )
     vote = Vote(
         approval_id=approval.approval_id,
@@ -256,7 +290,7 @@ def _end_approval(command: EndApproval, found: Found, now: int) -> Decision:
     return _ended(found, command.cause, command.actor, command.reason, command.error_type, now, refused=False)
 
 
-def _ended(
+def _ended(  # noqa: PLR0917 - told from one another by their types and names in every call
     found: Found,
     cause: ApprovalCause,
     actor: str,
@@ -268,7 +302,8 @@ def _ended(
 ) -> Decision:
     """Close an approval and its call. ``refused``: the command that saw it wanted something else."""
     call, approval = found.call, found.approval
-    assert call is not None and approval is not None
+    assert call is not None
+    assert approval is not None
     state = next_approval(approval.state, cause)
     assert state is not None
     after = approval._replace(state=state, updated_at=now, reason=reason)
@@ -282,7 +317,9 @@ def _ended(
         approval_status=state.value,
         extra=_said(actor, reason),
     )
-    answer: Answer = NotAllowed(f"it is {state.value}: {reason}", found, wrote=True) if refused else Done(moved, after)
+    answer: Answer = (
+        NotAllowed(f"it is {state.value}: {reason}", found, wrote=True) if refused else Done(moved, after)
+    )
     return Decision(answer, (after, CallChanged(moved), Event(call.call_id, now, record)))
 
 
@@ -315,7 +352,9 @@ def _resolve(command: Resolve, found: Found, now: int) -> Decision:
     if after is None:
         return Decision(NotAllowed(f"the effect is {call.effect_state.value}, not unknown", found))
     if command.cause in _NOT_APPLIED_CAUSES and call.lease_until > now:
-        return Decision(NotAllowed("an attempt may still be running; it cannot be called not applied yet", found))
+        return Decision(
+            NotAllowed("an attempt may still be running; it cannot be called not applied yet", found)
+        )
     applied = after is EffectState.APPLIED
     moved = call._replace(
         effect_state=after,
@@ -332,7 +371,7 @@ def _resolve(command: Resolve, found: Found, now: int) -> Decision:
         extra={**_said(command.actor, command.reason), "toolgate.cause": command.cause.value},
     )
     rows: list[Row] = [CallChanged(moved), Event(call.call_id, now, record)]
-    if command.result is not None and applied:
+    if command.result is not None:
         rows.append(command.result)
     if command.reopen is not None and not applied:
         again = command.reopen
@@ -361,8 +400,8 @@ def _late_evidence(command: LateEvidence, found: Found, now: int) -> Decision:
     if after is not None:
         call = call._replace(
             effect_state=after,
-            status="succeeded" if command.applied else "failed",
-            error_type=None if command.applied else "tool_error",
+            status=_late_status(command),
+            error_type=command.error_type if command.applied else command.error_type or "tool_error",
         )
     call = call._replace(incident=incident or call.incident)
     record = call_record(
@@ -374,9 +413,16 @@ def _late_evidence(command: LateEvidence, found: Found, now: int) -> Decision:
         extra={"toolgate.reason": incident or command.detail, "toolgate.cause": cause.value},
     )
     rows: list[Row] = [CallChanged(call), Event(call.call_id, now, record)]
-    if command.result is not None and call.effect_state is EffectState.APPLIED:
+    if command.result is not None and call.effect_state is wanted:
         rows.append(command.result)
     return Decision(Done(call), tuple(rows))
+
+
+def _late_status(command: LateEvidence) -> str:
+    """An attempt that did something may have failed all the same: late or not, it says what it would have said."""
+    if command.error_type is None:
+        return "succeeded" if command.applied else "failed"
+    return ERRORS[ErrorType(command.error_type)].status.value
 
 
 def _renew(command: Renew, found: Found) -> Decision:
@@ -396,7 +442,9 @@ def stored_requirement(approval: ApprovalRow) -> Requirement:
     return Requirement.from_json(json.loads(approval.requirement))
 
 
-def chain_opened_event(*, at: int, known_heads: Mapping[str, tuple[int, str]], boot: Mapping[str, JsonValue]) -> Event:
+def chain_opened_event(
+    *, at: int, known_heads: Mapping[str, tuple[int, str]], boot: Mapping[str, JsonValue]
+) -> Event:
     """The first event of a boot's chain: it names every head known, so that a dropped chain shows."""
     heads: dict[str, JsonValue] = {chain: [seq, link] for chain, (seq, link) in sorted(known_heads.items())}
     return Event(None, at, plain_record("chain_opened", at=at, fields={"known_heads": heads, **boot}))

@@ -134,7 +134,11 @@ def diagrams() -> dict[str, str]:
     }
 
 
-def _mermaid(start: str, table: dict[EffectState, dict[EffectCause, EffectState]] | dict[ApprovalState, dict[ApprovalCause, ApprovalState]]) -> str:
+def _mermaid(
+    start: str,
+    table: dict[EffectState, dict[EffectCause, EffectState]]
+    | dict[ApprovalState, dict[ApprovalCause, ApprovalState]],
+) -> str:
     lines = ["stateDiagram-v2", f"    [*] --> {start}"]
     for state, exits in table.items():
         lines += [f"    {state} --> {after}: {cause}" for cause, after in exits.items()]

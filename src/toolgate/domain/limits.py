@@ -59,7 +59,11 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a gateway allows in all, whatever the tools allow each."""
+    """What a gateway allows in all, whatever the tools allow each.
+
+    ``approval_expires_in`` (seconds) is how long a request stays open that a service asked for and whose
+    contract says nothing about approvals.
+    """
 
     per_caller: Rate | None = None
     per_tenant: Rate | None = None
@@ -69,6 +73,7 @@ class Limits:
     sync_threads: int = 32
     tool_loops: int = 4
     processes: int = 4
+    approval_expires_in: float = 86_400.0
 
 
 def size(value: int | str, *, of: str = "size") -> int:

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from toolgate.domain.errors import OutcomeError
 
@@ -109,7 +109,10 @@ ERRORS: Mapping[ErrorType, ErrorRule] = MappingProxyType(
             _REFUSED, _NONE, Advice.RETRY_LATER, "Too much is running at this moment. Nothing was started."
         ),
         ErrorType.CIRCUIT_OPEN: ErrorRule(
-            _REFUSED, _NONE, Advice.RETRY_LATER, "What this tool depends on keeps failing. Nothing was started."
+            _REFUSED,
+            _NONE,
+            Advice.RETRY_LATER,
+            "What this tool depends on keeps failing. Nothing was started.",
         ),
         ErrorType.CONTRACT_CHANGED: ErrorRule(
             _REFUSED, _NONE, Advice.RETRY, "The tool changed since this was approved. Nothing ran; ask anew."
@@ -118,31 +121,52 @@ ERRORS: Mapping[ErrorType, ErrorRule] = MappingProxyType(
             _REFUSED, _NONE, Advice.STOP, "A person denied this action. Nothing ran. Do not ask for it again."
         ),
         ErrorType.APPROVAL_EXPIRED: ErrorRule(
-            _REFUSED, _NONE, Advice.ASK_HUMAN, "Nobody approved this in time, or it was withdrawn. Nothing ran."
+            _REFUSED,
+            _NONE,
+            Advice.ASK_HUMAN,
+            "Nobody approved this in time, or it was withdrawn. Nothing ran.",
         ),
         ErrorType.IDEMPOTENCY_IN_FLIGHT: ErrorRule(
-            _REFUSED, _NONE, Advice.RETRY_LATER, "The same action is running already. This call started nothing."
+            _REFUSED,
+            _NONE,
+            Advice.RETRY_LATER,
+            "The same action is running already. This call started nothing.",
         ),
         ErrorType.IDEMPOTENCY_CONFLICT: ErrorRule(
-            _REFUSED, _NONE, Advice.STOP, "This piece of work already used its key with something else. Nothing ran."
+            _REFUSED,
+            _NONE,
+            Advice.STOP,
+            "This piece of work already used its key with something else. Nothing ran.",
         ),
         ErrorType.TIMEOUT: ErrorRule(
             _FAILED, _NONE, Advice.RETRY, "The tool took too long and was given up. It changed nothing."
         ),
         ErrorType.UPSTREAM_UNAVAILABLE: ErrorRule(
-            _FAILED, _NONE, Advice.RETRY, "What this tool depends on could not be reached. It changed nothing."
+            _FAILED,
+            _NONE,
+            Advice.RETRY,
+            "What this tool depends on could not be reached. It changed nothing.",
         ),
         ErrorType.TOOL_ERROR: ErrorRule(
             _FAILED, _NONE, Advice.ASK_HUMAN, "The tool reports that it could not do this."
         ),
         ErrorType.INVALID_RESULT: ErrorRule(
-            _FAILED, _NONE, Advice.ASK_HUMAN, "The tool answered with something its contract does not allow; withheld."
+            _FAILED,
+            _NONE,
+            Advice.ASK_HUMAN,
+            "The tool answered with something its contract does not allow; withheld.",
         ),
         ErrorType.TOOL_QUARANTINED: ErrorRule(
-            _REFUSED, _NONE, Advice.ASK_HUMAN, "This tool changed without review and is set aside. Nothing ran."
+            _REFUSED,
+            _NONE,
+            Advice.ASK_HUMAN,
+            "This tool changed without review and is set aside. Nothing ran.",
         ),
         ErrorType.AUDIT_UNAVAILABLE: ErrorRule(
-            _REFUSED, _NONE, Advice.RETRY_LATER, "The audit trail cannot be written, so nothing may run or be told."
+            _REFUSED,
+            _NONE,
+            Advice.RETRY_LATER,
+            "The audit trail cannot be written, so nothing may run or be told.",
         ),
         ErrorType.OUTCOME_UNKNOWN: ErrorRule(
             _UNKNOWN,
@@ -198,12 +222,12 @@ class _Outcome:
 class Succeeded(_Outcome, Generic[R]):
     """The tool did it, its result fits the contract, and the trail says so.
 
-    ``result`` is typed as the tool's return value; ``bounded`` is the JSON for the model, cut to the
-    limit where ``truncated``.
+    ``result`` is typed as the tool's return value; ``shown`` is the JSON for the model, cut to the limit
+    where ``truncated``.
     """
 
     result: R
-    bounded: Any = None
+    shown: bytes = b"null"
     truncated: bool = False
     status: Status = Status.SUCCEEDED
 
@@ -216,7 +240,7 @@ class Succeeded(_Outcome, Generic[R]):
         return self.result
 
     def _body(self) -> dict[str, JsonValue]:
-        body: dict[str, JsonValue] = {"ok": True, "status": "succeeded", "result": self.bounded}
+        body: dict[str, JsonValue] = {"ok": True, "status": "succeeded", "result": json.loads(self.shown)}
         if self.truncated:
             body["truncated"] = True
         return body

@@ -10,6 +10,7 @@ stops every call. What it gives always has a canonical form.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final
@@ -38,6 +39,8 @@ MAX_TEXT: Final = 8_192
 _MAX_KEY: Final = 128
 _MAX_TYPE_NAME: Final = 40
 _LEAST_CARD_NUMBER: Final = 10**12
+_SHORTEST_PART: Final = 4
+"""A hidden value of fewer characters is looked for as a whole word: "1" is in every sentence."""
 _UNFIT_FOR_A_DIGEST: Final = "[redacted:sensitive]"
 
 
@@ -79,6 +82,35 @@ class Redactor:
         if any(rule.hit for rule in self._rules):
             return walk.digest(value)
         return walk.value(value, self._rules, self._max_depth)
+
+
+    def said(self, text: object, about: object) -> str:
+        """An author's words about the arguments `about`, fit for a row: as `redact_text`, and without what they hide.
+
+        A preview, a reason or a refusal may well repeat a sensitive value, in the midst of a sentence.
+        """
+        words = redact_text(text if isinstance(text, str) else f"[not text: {type(text).__name__[:_MAX_TYPE_NAME]}]")
+        for hidden in sorted(self._hidden(about), key=len, reverse=True):
+            whole = len(hidden) < _SHORTEST_PART
+            shape = rf"(?<!\w){re.escape(hidden)}(?!\w)" if whole else re.escape(hidden)
+            words = re.sub(shape, "[redacted:sensitive]", words)
+        return words
+
+    def _hidden(self, value: object) -> set[str]:
+        """The scalars of `value`, as text, that `redact` would hide by a mark or by the name of their key."""
+        found: set[str] = set()
+        pending: list[tuple[Any, _Rules, bool]] = [(value, self._rules, any(rule.hit for rule in self._rules))]
+        while pending and len(found) < self._max_nodes:
+            item, rules, hidden = pending.pop()
+            if type(item) is dict or type(item) is list:
+                pairs = item.items() if type(item) is dict else ((None, each) for each in item)
+                for key, inner in pairs:
+                    after = _after(rules, key) if rules else ()
+                    named = type(key) is str and secret_name(key) is not None
+                    pending.append((inner, after, hidden or named or any(rule.hit for rule in after)))
+            elif hidden and item is not None and type(item) is not bool and str(item).strip():
+                found.add(str(item))
+        return found
 
 
 # --- sensitive paths, as a tree of rules ----------------------------------------------------------------------

@@ -45,6 +45,16 @@ class CallRow(NamedTuple):
     incident: str | None
 
 
+_MOVED_AT = CallRow._fields.index("updated_at")
+MOVED_FIELDS = CallRow._fields[_MOVED_AT:]
+"""What may change of a call; the rest is written once."""
+
+
+def moved(row: CallRow, changed: CallRow) -> CallRow:
+    """``row`` as a store keeps it after ``CallChanged(changed)``."""
+    return CallRow._make((*row[:_MOVED_AT], *changed[_MOVED_AT:]))
+
+
 class ClaimRow(NamedTuple):
     """Who holds a key, and with which arguments. ``attach_only``: made for a hold of a call without a key."""
 
@@ -117,14 +127,20 @@ NOTHING = Found()
 
 
 class ByKey(NamedTuple):
+    """The rows around a claim."""
+
     key_mac: bytes
 
 
 class ByCall(NamedTuple):
+    """The rows around a call."""
+
     call_id: str
 
 
 class ByApproval(NamedTuple):
+    """The rows around an approval."""
+
     approval_id: str
 
 
@@ -132,10 +148,14 @@ Subject = ByKey | ByCall | ByApproval
 
 
 class NewCall(NamedTuple):
+    """A call to insert."""
+
     row: CallRow
 
 
 class CallChanged(NamedTuple):
+    """A call whose changing columns moved."""
+
     row: CallRow
 
 

@@ -7,15 +7,17 @@ A ``Tool`` cannot be called: what it wraps runs through a gateway or, in the aut
 from __future__ import annotations
 
 import inspect
+import sys
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from toolgate.domain.caller import ANYONE
+from toolgate.domain.canonical import UnfitJson
 from toolgate.domain.context import ToolContext
 from toolgate.domain.contract import Contract, Effect, Retry
 from toolgate.domain.duration import Duration, seconds
@@ -67,7 +69,8 @@ class Tool(Generic[A, R]):
 
     if not TYPE_CHECKING:
         # Hidden from type checkers, so that they report the call instead of believing that it never returns.
-        def __call__(self, *args: object, **kwargs: object) -> typing.NoReturn:
+        def __call__(self, *_: object, **__: object) -> typing.NoReturn:
+            """Refuse: what is called around the gate is neither judged nor recorded."""
             raise TypeError(
                 f"{self.name} runs through a gateway: await gateway.call({self.name!r}, ...); "
                 f"in a test of the function itself call {self.name}.function(...)"
@@ -133,7 +136,7 @@ def tool(
     preview: Predicate | None = None,
     rate_limit: str | Rate | None = None,
     concurrency: int | None = None,
-    breaker: Breaker | None | Literal["default"] = "default",
+    breaker: Breaker | Literal["default"] | None = "default",
     result_size: int | str | None = None,
     raises: Iterable[type[ToolError]] = (),
     result_trust: Literal["trusted", "untrusted"] = "trusted",
@@ -151,6 +154,11 @@ def tool(
             checklist says so.
         roles: names, one of which the caller needs; ``"anyone"`` must be said aloud. Default: nobody.
         authorize: object-level permission, ``(context, args) -> bool | Denied``. It may only take away.
+        name: of the tool; by default that of the function.
+        title: a name for people.
+        description: its one purpose; by default the docstring.
+        version: raise it when what the tool does changes.
+        owner: who answers for it.
         external: the effect leaves the house (mail, webhooks, third parties).
         timeout: the deadline of a call, retries and predicates included. Default 30 s, undeclared.
         retries: ``Retry(attempts=...)`` or a number of attempts; what may be retried follows from the effect.
@@ -158,14 +166,19 @@ def tool(
         honours_key: what the tool calls removes duplicates by ``context.idempotency_key``.
         reconcile: ``(context, args) -> Applied | NotApplied | None``, asked when an outcome is unknown.
         horizon: for how long ``NotApplied`` by reconcile stays "cannot tell" after the intent.
-        approval: when a person must agree. ``approval_waiver``: why nobody is asked, where one would expect it.
-        rate_limit: per caller, such as ``"30/minute"``. ``concurrency``: runs at once in this process.
+        approval: when a person must agree.
+        approval_waiver: why nobody is asked, where one would expect it.
+        preview: ``(context, args) -> str``, a plain line for the approver.
+        rate_limit: per caller, such as ``"30/minute"``.
+        concurrency: runs at once in this process.
         breaker: opens after failures in a row; ``None`` for none.
         result_size: bytes of result that a model may see; longer ones are cut and say so.
         raises: the ``ToolError`` classes that it declares.
         result_trust: ``"untrusted"`` for what outsiders write.
         isolation: ``"process"`` runs it in a child that is killed at the deadline; the tool and the
             gateway's ``deps`` must be importable.
+        tags: words for lists and the checklist, such as the kinds of risky action.
+        job: not built yet.
 
     Raises:
         ContractError: at decoration, naming the keyword to change.
@@ -175,8 +188,9 @@ def tool(
         raise NotBuiltYet("job=True: jobs are not built yet; give the tool a longer timeout meanwhile")
 
     def decorate(function: Callable[..., Any]) -> Tool[Any, Any]:
-        label: str = name or str(getattr(function, "__name__", "tool"))
-        signature = _Signature.of(function, label)
+        label: str = str(getattr(function, "__name__", "tool")) if name is None else name
+        # An author's types may be local to where the tool is made, as in a test: pydantic looks there, too.
+        signature = _Signature.of(function, label, names=sys._getframe(1).f_locals)  # noqa: SLF001
         given = Retry(attempts=retries) if isinstance(retries, int) else retries
         declared = tuple(raises)
         for error in declared:
@@ -205,7 +219,9 @@ def tool(
             horizon=seconds(horizon, of=f"tool {label!r}: horizon"),
             approval=approval,
             approval_waiver=approval_waiver,
-            rate_limit=None if rate_limit is None else Rate.parse(rate_limit, of=f"tool {label!r}: rate_limit"),
+            rate_limit=None
+            if rate_limit is None
+            else Rate.parse(rate_limit, of=f"tool {label!r}: rate_limit"),
             concurrency=concurrency,
             breaker=Breaker() if breaker == "default" else breaker,
             result_size=None if result_size is None else size(result_size, of=f"tool {label!r}: result_size"),
@@ -243,12 +259,16 @@ class _Signature:
     takes_model: bool
 
     @classmethod
-    def of(cls, function: Callable[..., Any], label: str) -> _Signature:
+    def of(cls, function: Callable[..., Any], label: str, *, names: Mapping[str, Any]) -> _Signature:
         where = f"tool {label!r}"
         if inspect.isclass(function) or not inspect.isroutine(function):
             raise ContractError(f"{where}: @tool goes on a function")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ContractError(
+                f"{where}: return a list instead of yielding; a result is checked and bounded as one"
+            )
         try:
-            hints = typing.get_type_hints(function, include_extras=True)
+            hints = typing.get_type_hints(function, localns=dict(names), include_extras=True)
         except NameError as missing:
             raise ContractError(
                 f"{where}: the type {missing.name!r} is not known at run time; import it outside TYPE_CHECKING"
@@ -263,14 +283,21 @@ class _Signature:
         takes_model = list(parameters) == [_ARGS] and is_model(hints[_ARGS])
         model = hints[_ARGS] if takes_model else _model(label, parameters, hints)
         shape = Shape[Any](model, where=f"{where}, input")
+        _check_defaults(model, shape, where)
         returns = hints.get("return", Any)
         return cls(model, shape, type(None) if returns is None else returns, takes_context, takes_model)
 
 
-def _model(label: str, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]) -> type[BaseModel]:
+def _model(
+    label: str, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]
+) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for parameter in parameters.values():
         default = ... if parameter.default is parameter.empty else parameter.default
+        if parameter.name.startswith("_") or hasattr(BaseModel, parameter.name):
+            raise ContractError(
+                f"tool {label!r}: rename the parameter {parameter.name!r}; pydantic keeps that name"
+            )
         if isinstance(default, FieldInfo) and default.alias:
             raise ContractError(f"tool {label!r}: {parameter.name!r} may have no alias; rename the parameter")
         fields[parameter.name] = (hints[parameter.name], default)
@@ -278,12 +305,35 @@ def _model(label: str, parameters: Mapping[str, inspect.Parameter], hints: Mappi
     return made
 
 
+def _check_defaults(model: type[BaseModel], shape: Shape[Any], where: str) -> None:
+    """A default reaches the function like any argument, and pydantic itself would not look at it."""
+    for name, field in model.model_fields.items():
+        if field.is_required() or field.default_factory_takes_validated_data:
+            continue
+        first, second = (field.get_default(call_default_factory=True) for _ in range(2))
+        if first != second:
+            raise ContractError(
+                f"{where}: the default of {name!r} differs from call to call, so equal arguments would not be "
+                "equal; let the function choose it"
+            )
+        try:
+            kind = TypeAdapter[Any](field.rebuild_annotation())
+            kind.validate_python(first, strict=True)
+            shape.check_form({field.alias or name: kind.dump_python(first, mode="json", by_alias=True)})
+        except (ValidationError, UnfitJson):
+            raise ContractError(f"{where}: the default of {name!r} does not fit its own type") from None
+        except PydanticUserError:
+            continue  # a type that only its model's own configuration allows
+
+
 def _effect(effect: Effect | str | None, label: str) -> Effect:
     try:
         # Unsaid is judged as the more dangerous: a write gets every check that a read would escape.
         return Effect.WRITE if effect is None else Effect(effect)
     except ValueError:
-        raise ContractError(f"tool {label!r}: effect= is 'read', 'write' or 'destructive', not {effect!r}") from None
+        raise ContractError(
+            f"tool {label!r}: effect= is 'read', 'write' or 'destructive', not {effect!r}"
+        ) from None
 
 
 def _roles(roles: Iterable[str] | Literal["anyone"], label: str) -> frozenset[str] | Literal["anyone"]:

@@ -6,7 +6,8 @@ Names are those of OpenTelemetry's GenAI and general semantic conventions where 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING
 
 from toolgate.domain.canonical import canonical_json
 
@@ -67,45 +68,35 @@ def call_record(
 
     ``at`` in microseconds since the epoch, UTC. Fields without a value are left out.
     """
-    record: dict[str, Any] = {
-        "event": TOOL_CALL,
-        "time": at,
-        "toolgate.transition": transition,
-        "toolgate.call.id": call.call_id,
-        "user.id": call.caller_id,
-        "toolgate.tenant": call.tenant,
-        "gen_ai.tool.name": call.tool,
-        "toolgate.tool.version": call.version,
-        "toolgate.workflow.id": call.workflow_id,
-        "toolgate.decision": decision,
-        "toolgate.status": call.status,
-        "toolgate.effect": effect,
-        "toolgate.duration_ms": call.duration_us // 1000,
-        "toolgate.surface": call.surface,
-    }
-    if call.agent is not None:
-        record["gen_ai.agent.name"] = call.agent
-    if call.model is not None:
-        record["gen_ai.request.model"] = call.model
-    if call.request_id is not None:
-        record["toolgate.request.id"] = call.request_id
-    if call.trace is not None:
-        record["toolgate.trace"] = call.trace
-    if call.error_type is not None:
-        record["error.type"] = call.error_type
-    if call.approval_id is not None:
-        record["toolgate.approval.id"] = call.approval_id
-    if approval_status is not None:
-        record["toolgate.approval.status"] = approval_status
-    if arguments is not None:
-        record["gen_ai.tool.call.arguments"] = arguments
-    if reasons:
-        record["toolgate.reasons"] = list(reasons)
-    if attempts:
-        record["toolgate.attempts"] = attempts
-    if extra:
-        record.update(extra)
-    return canonical_json(record)
+    # Written field by field, in the order that RFC 8785 sorts their names into: each call writes one or two of
+    # these, and sorting a dictionary of known names anew each time would cost twice as much.
+    told = _text
+    parts = [
+        f'"error.type":{told(call.error_type)}' if call.error_type is not None else "",
+        f'"event":"{TOOL_CALL}"',
+        f'"gen_ai.agent.name":{told(call.agent)}' if call.agent is not None else "",
+        f'"gen_ai.request.model":{told(call.model)}' if call.model is not None else "",
+        f'"gen_ai.tool.call.arguments":{canonical_json(arguments).decode()}' if arguments is not None else "",  # type: ignore[arg-type]
+        f'"gen_ai.tool.name":{told(call.tool)},"time":{at}',
+        f'"toolgate.approval.id":{told(call.approval_id)}' if call.approval_id is not None else "",
+        f'"toolgate.approval.status":{told(approval_status)}' if approval_status is not None else "",
+        f'"toolgate.attempts":{attempts}' if attempts else "",
+        f'"toolgate.call.id":{told(call.call_id)},"toolgate.decision":{told(decision)}',
+        f'"toolgate.duration_ms":{call.duration_us // 1000},"toolgate.effect":{told(effect)}',
+        f'"toolgate.reasons":{canonical_json(list(reasons)).decode()}' if reasons else "",
+        f'"toolgate.request.id":{told(call.request_id)}' if call.request_id is not None else "",
+        f'"toolgate.status":{told(call.status)},"toolgate.surface":{told(call.surface)}',
+        f'"toolgate.tenant":{told(call.tenant)},"toolgate.tool.version":{told(call.version)}',
+        f'"toolgate.trace":{told(call.trace)}' if call.trace is not None else "",
+        f'"toolgate.transition":{told(transition)},"toolgate.workflow.id":{told(call.workflow_id)}',
+        f'"user.id":{told(call.caller_id)}',
+    ]
+    record = f"{{{','.join([part for part in parts if part])}}}".encode()
+    return canonical_json({**json.loads(record), **extra}) if extra else record
+
+
+_text = json.encoder.encode_basestring
+"""A string as RFC 8785 writes it, in C where the interpreter has it."""
 
 
 def plain_record(event: str, *, at: int, fields: Mapping[str, JsonValue]) -> bytes:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from toolgate.domain.approval import Requirement
-    from toolgate.domain.rows import Found
     from toolgate.domain.outcome import Advice, ErrorType
+    from toolgate.domain.rows import Found
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from toolgate.domain.errors import NeedsApproval, ToolError, TransientError
 from toolgate.domain.retry import FailureClass, backoff, may_retry
 from toolgate.gateway.scope import context_of
+from toolgate.ports import NotBegun
 
 if TYPE_CHECKING:
     from toolgate.domain.call import ClearedCall
@@ -46,9 +47,12 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
     while True:
         flight.attempts += 1
         try:
-            context = await context_of(world, flight, sealed, approval=call.approval)
+            # An isolated tool's deps belong to the process that runs it, and are entered there.
+            shared = contract.isolation != "process"
+            context = await context_of(world, flight, sealed, approval=call.approval, with_deps=shared)
         except Exception as error:  # noqa: BLE001 - deps is the author's; it failed before this attempt did anything
-            return await _left(flight, Raised(error, FailureClass.UNDECLARED, flight.in_doubt and contract.has_effects))
+            failed = Raised(error, FailureClass.UNDECLARED, flight.in_doubt and contract.has_effects)
+            return await _left(flight, failed, has_effects=contract.has_effects)
         # Until the attempt says otherwise, it may have happened: a deadline may strike inside it.
         doubtful_before, flight.in_doubt = flight.in_doubt, True
         try:
@@ -62,17 +66,19 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
                     await world.clock.sleep(wait)
                     continue
             applied = isinstance(error, ToolError) and error.effect == "applied"
-            return await _left(flight, Raised(error, failure, flight.in_doubt and contract.has_effects, applied))
-        return await _left(flight, Returned(value))
+            failed = Raised(error, failure, flight.in_doubt and contract.has_effects, applied)
+            return await _left(flight, failed, has_effects=contract.has_effects)
+        return await _left(flight, Returned(value), has_effects=contract.has_effects)
 
 
-async def _left(flight: Flight, ended: Ended) -> Ended:
+async def _left(flight: Flight, ended: Ended, *, has_effects: bool) -> Ended:
     """Leave ``deps``. It is part of the dispatch: a commit on leaving may be what really wrote."""
     try:
-        await flight.scope.leave()
+        await flight.scope.leave(ended.error if isinstance(ended, Raised) else None)
     except Exception as error:  # noqa: BLE001 - the author's; judged as an undeclared failure of the attempt
-        in_doubt = isinstance(ended, Returned) or ended.in_doubt
-        return Raised(error, FailureClass.UNDECLARED, in_doubt)
+        return Raised(
+            error, FailureClass.UNDECLARED, has_effects and (isinstance(ended, Returned) or ended.in_doubt)
+        )
     return ended
 
 
@@ -88,7 +94,7 @@ def classify(error: Exception) -> FailureClass:
 
 
 def _declares_none(error: Exception) -> bool:
-    return isinstance(error, ToolError) and error.effect == "none"
+    return isinstance(error, NotBegun) or (isinstance(error, ToolError) and error.effect == "none")
 
 
 def wants_approval(ended: Ended) -> NeedsApproval | None:

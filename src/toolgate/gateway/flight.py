@@ -2,7 +2,7 @@
 
 The only mutable object of the pipeline. ``give_up`` and ``begin_dispatch`` exclude each other under one
 lock, because a blocked loop's calls are given up from another thread: a call that was given up before it
-was dispatched is never dispatched.
+was dispatched is never dispatched, and one that was given up before its intent writes none.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Flight:
     Attributes:
         deadline: monotonic seconds; covers predicates, retries and waits between them.
         row: the call's row, once there is an intent.
+        dispatched: the tool was, or is about to be, entered.
         in_doubt: some attempt may have changed the world.
+        rescued: the watchdog has seen to it, because its loop is blocked.
     """
 
     __slots__ = (
@@ -48,6 +50,7 @@ class Flight:
         "attempts",
         "context",
         "deadline",
+        "dispatched",
         "gave_up",
         "in_doubt",
         "lane",
@@ -56,6 +59,7 @@ class Flight:
         "reasons",
         "received",
         "releases",
+        "rescued",
         "row",
         "scope",
         "sealed",
@@ -85,7 +89,9 @@ class Flight:
         self.deadline = deadline
         self.lane: Any = None
         self.attempts = 0
+        self.dispatched = False
         self.in_doubt = False
+        self.rescued = False
         self.sealed: SealedCall | None = None
         self.row: CallRow | None = None
         self.scope: Any = None
@@ -99,11 +105,21 @@ class Flight:
         """Whether this run follows an approval, and not a request."""
         return self.approval is not None
 
+    def begin_intending(self, row: CallRow | None) -> bool:
+        """The intent is about to be written, unless the call was given up: then nothing may follow."""
+        with _LOCK:
+            if self.gave_up:
+                return False
+            self.row = row
+            self.phase = Phase.INTENDING
+            return True
+
     def begin_dispatch(self) -> bool:
         """Take the step that cannot be taken back, unless the call was given up."""
         with _LOCK:
             if self.gave_up:
                 return False
+            self.dispatched = True
             self.phase = Phase.DISPATCHED
             return True
 

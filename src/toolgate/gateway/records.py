@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.canonical import canonical_json
 from toolgate.domain.lifecycle import ApprovalState
+from toolgate.domain.names import label
 from toolgate.domain.redaction import redact_text
 from toolgate.domain.rows import ApprovalRow, CallRow, ClaimRow, Event, SealedRow
 from toolgate.domain.trail import call_record
@@ -45,7 +46,7 @@ def call_row(
     return CallRow(
         received.call_id,
         received.caller.tenant,
-        contract.name if contract is not None else redact_text(received.tool, max_characters=64),
+        contract.name if contract is not None else label(received.tool, limit=64),
         contract.version if contract is not None else "",
         contract.digest if contract is not None else "",
         contract.effect.value if contract is not None else "read",
@@ -114,10 +115,10 @@ def request_row(world: World, sealed: SealedCall) -> SealedRow:
     return _seal(world, sealed, "request", json.dumps(plain, ensure_ascii=False).encode())
 
 
-def result_row(world: World, sealed: SealedCall, canonical: bytes | None, kept: Mapping[str, Any]) -> SealedRow:
+def result_row(world: World, sealed: SealedCall, raw: bytes | None, kept: Mapping[str, Any]) -> SealedRow:
     """What a replay answers: the result, or the words of the failure; encrypted."""
-    # The result's canonical bytes are spliced in as they are: parsing them again would buy nothing.
-    plain = b'{"result":' + canonical + b"}" if canonical is not None else json.dumps(dict(kept)).encode()
+    # The result's bytes are spliced in as they are: parsing them again would buy nothing.
+    plain = b'{"result":' + raw + b"}" if raw is not None else json.dumps(dict(kept)).encode()
     return _seal(world, sealed, "result", plain)
 
 
@@ -149,7 +150,7 @@ async def approval_row(
         "model": received.workflow.model,
         "workflow_id": received.workflow.id,
         "preview": await _preview(world, flight, sealed),
-        "claimed_reason": None if received.rationale is None else redact_text(received.rationale),
+        "claimed_reason": _claimed(world, sealed),
     }
     return ApprovalRow(
         approval_id=world.ids.new("appr"),
@@ -169,6 +170,12 @@ async def approval_row(
     )
 
 
+def _claimed(world: World, sealed: SealedCall) -> str | None:
+    """The model's own reason: its claim, which may repeat what its arguments hide."""
+    rationale = sealed.received.rationale
+    return None if rationale is None else world.registry[sealed.contract.name].said(rationale, sealed)
+
+
 async def _preview(world: World, flight: Flight, sealed: SealedCall) -> str | None:
     """The contract's plain preview. It decides nothing, so its failure is shown and no more."""
     if sealed.tool.preview is None:
@@ -177,4 +184,4 @@ async def _preview(world: World, flight: Flight, sealed: SealedCall) -> str | No
         text = await ask(sealed.tool.preview, await context_of(world, flight, sealed), sealed.args)
     except Exception as error:  # noqa: BLE001 - an author's preview may raise anything; the approver sees that it did
         return f"[the tool's preview failed: {type(error).__name__}]"
-    return None if text is None else redact_text(str(text))
+    return None if text is None else world.registry[sealed.contract.name].said(str(text), sealed)

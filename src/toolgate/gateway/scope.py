@@ -6,6 +6,7 @@ judge; nothing here turns an error into a yes.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,28 @@ if TYPE_CHECKING:
     from toolgate.domain.tool import Predicate
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
+
+
+class Quit(RuntimeError):
+    """An author's code raised what is no exception of a tool: it tried to end the program or its own task."""
+
+
+class contained:  # noqa: N801 - reads as the statement it is
+    """Around an author's code: turns ``SystemExit``, ``KeyboardInterrupt`` and the like into ``Quit``.
+
+    asyncio would let some of them end the loop, and every other call with it. A real cancellation passes.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is None or isinstance(error, Exception):
+            return
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            return
+        raise Quit(type(error).__name__) from error
 
 
 class Scope:
@@ -36,27 +59,46 @@ class Scope:
         if not self._entered:
             assert self._world.deps is not None
             self._stack = AsyncExitStack()
-            self._deps = await self._stack.enter_async_context(self._world.deps(sealed.caller))
+            with contained():
+                self._deps = await self._stack.enter_async_context(self._world.deps(sealed.caller))
             self._entered = True
         return self._deps
 
-    async def leave(self) -> None:
-        """Leave ``deps``, if entered. Raises what it raises: after a dispatch that is part of the attempt."""
+    async def leave(self, error: BaseException | None = None) -> None:
+        """Leave ``deps``, if entered. Raises what it raises: after a dispatch that is part of the attempt.
+
+        ``error`` is how the run ended, shown to ``deps`` as to any context manager, so that a transaction is
+        rolled back; swallowing it there changes nothing, nor does letting it pass.
+        """
         stack, self._stack = self._stack, None
-        if stack is not None:
-            await stack.aclose()
+        if stack is None:
+            return
+        self._entered, self._deps = False, None
+        try:
+            with contained():
+                await stack.__aexit__(
+                    type(error) if error else None, error, error.__traceback__ if error else None
+                )
+        except BaseException as raised:
+            if raised is not error:
+                raise
 
 
 async def context_of(
-    world: World, flight: Flight, sealed: SealedCall, *, approval: ApprovalFact | None = None
+    world: World,
+    flight: Flight,
+    sealed: SealedCall,
+    *,
+    approval: ApprovalFact | None = None,
+    with_deps: bool = True,
 ) -> ToolContext[Any]:
-    """The context of a predicate or a run. Enters ``deps``."""
+    """The context of a predicate or a run. Enters ``deps``, unless whoever runs it does that elsewhere."""
     deadline, monotonic = flight.deadline, world.clock.monotonic
     received = sealed.received
     return ToolContext(
         tool=sealed.contract.name,
         caller=received.caller,
-        deps=await flight.scope.deps(sealed),
+        deps=await flight.scope.deps(sealed) if with_deps else None,
         call_id=received.call_id,
         workflow_id=received.workflow.id,
         agent=received.workflow.agent,
@@ -71,5 +113,6 @@ async def context_of(
 
 async def ask(predicate: Predicate, context: ToolContext[Any], args: Any) -> Any:
     """The predicate's answer, awaited where it is awaitable."""
-    answer = predicate(context, args)
-    return await answer if inspect.isawaitable(answer) else answer
+    with contained():
+        answer = predicate(context, args)
+        return await answer if inspect.isawaitable(answer) else answer

@@ -1,5 +1,6 @@
 """READ FIRST. Every call, from every surface, takes these steps in this order; nothing goes around them.
 
+    identify   the caller of a held call, with the rights of now: those of then are gone
     find       the contract, for a caller who may see it: an unknown tool and a hidden one answer alike
     seal       arguments parsed strictly, key and digest fixed: from here on nothing rewrites the call
     GATES      may it run? pure judges; a deny beats every hold, several holds merge to the strictest
@@ -15,6 +16,7 @@ makes a ``ClearedCall``, and only a ``ClearedCall`` can be run.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.approval import ApprovalFact, Requirement
@@ -29,16 +31,26 @@ from toolgate.gateway import records
 from toolgate.gateway.attempts import run, wants_approval
 from toolgate.gateway.finish.judge_end import Judgement, judge_end, timed_out
 from toolgate.gateway.finish.recall import pending, recall
-from toolgate.gateway.finish.settle import audit_unavailable, refuse, refuse_found, refuse_unfit, settle
-from toolgate.gateway.flight import Flight, Phase
+from toolgate.gateway.finish.settle import (
+    audit_unavailable,
+    evidence,
+    late,
+    refuse,
+    refuse_found,
+    refuse_unfit,
+    settle,
+)
+from toolgate.gateway.flight import Flight
 from toolgate.gateway.gates import approval, budget, idempotency, permission
 from toolgate.gateway.hold import hold_command
 from toolgate.gateway.prepare.find import NotFound, find
+from toolgate.gateway.prepare.identify import identify
 from toolgate.gateway.prepare.seal import Unfit, seal
 from toolgate.gateway.scope import Scope
 
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
+    from toolgate.domain.commands import Answer
     from toolgate.domain.rows import CallRow
     from toolgate.gateway.world import Registered, World
 
@@ -53,7 +65,7 @@ _CLEARANCE = Clearance()
 _log = logging.getLogger("toolgate")
 
 
-class Refusal(Exception):  # noqa: N818 - carries an outcome up to ``handle``; it never leaves this module
+class Refusal(Exception):
     """The call ends here with ``outcome``; None where it was given up and is answered elsewhere."""
 
     def __init__(self, outcome: Outcome[Any] | None) -> None:
@@ -75,16 +87,21 @@ async def handle(world: World, flight: Flight) -> Outcome[Any] | None:
         return refusal.outcome
     except (StoreUnavailable, StoreInDoubt) as fault:
         # No run without a record, and no word about it that could not be kept either.
-        return audit_unavailable(world, flight.received.call_id, fault)
+        if flight.row is not None and flight.sealed is not None and not flight.dispatched:
+            # Should the intent stand there after all: nothing ran.
+            world.unsettled.append(evidence(world, flight.sealed, _nothing_happened()))
+        return audit_unavailable(world, flight.received.call_id, fault, ran=flight.dispatched)
     finally:
-        await leave_quietly(flight)
+        await leave_quietly(flight, sys.exception())
 
 
 async def prepare(world: World, flight: Flight) -> tuple[Registered, SealedCall]:
-    """Find the contract and seal the call."""
-    received = flight.received
+    """Say on whose behalf, find the contract and seal the call."""
     if not await world.trail.writable(world.store, world.clock.now()):
-        raise Refusal(audit_unavailable(world, received.call_id, None))
+        raise Refusal(audit_unavailable(world, flight.received.call_id, None))
+    if (nobody := await identify(world, flight)) is not None:
+        raise Refusal(await refuse_unfit(world, flight, None, nobody.error_type, nobody.reason))
+    received = flight.received
     registered = find(world, received)
     if isinstance(registered, NotFound):
         raise Refusal(await refuse_unfit(world, flight, None, ErrorType.UNKNOWN_TOOL, registered.reason))
@@ -124,32 +141,42 @@ async def permit(
     elif sealed.contract.has_effects:
         await _intend(world, flight, sealed)
     if flight.row is not None and not _lease_suffices(world, flight, flight.row):
-        late = timed_out(writes=True, dispatched=False, seconds=sealed.contract.timeout)
-        raise Refusal(await settle(world, flight, sealed, late))
+        too_late = timed_out(writes=True, dispatched=False, seconds=sealed.contract.timeout)
+        raise Refusal(await settle(world, flight, sealed, too_late))
     if not flight.begin_dispatch():
+        # Given up while the intent was being written. Nothing ran, and the ledger must not be left to wonder.
+        await late(world, flight, sealed, _nothing_happened())
         return None
     return ClearedCall(sealed=sealed, clearance=_CLEARANCE, deadline=flight.deadline, approval=fact)
 
 
-async def perform(world: World, flight: Flight, registered: Registered, call: ClearedCall) -> Outcome[Any] | None:
+async def perform(
+    world: World, flight: Flight, registered: Registered, call: ClearedCall
+) -> Outcome[Any] | None:
     """Run, check, settle."""
     ended = await run(world, flight, call)
-    if (wish := wants_approval(ended)) is not None and call.approval is None and call.sealed.contract.has_effects:
-        return await _rehold(world, flight, call.sealed, approval.wished(wish, call.sealed.contract))
+    if (
+        (wish := wants_approval(ended)) is not None
+        and call.approval is None
+        and call.sealed.contract.has_effects
+    ):
+        reason, expiry = registered.said(wish.message, call.sealed), world.limits.approval_expires_in
+        wished = approval.wished(wish, call.sealed.contract, reason=reason, expires_in=expiry)
+        if wished is not None:
+            return await _rehold(world, flight, call.sealed, wished)
     judged = judge_end(call.sealed, ended, limit=registered.result_size)
     return await settle(world, flight, call.sealed, judged)
 
 
-async def leave_quietly(flight: Flight) -> None:
-    """Leave ``deps`` of a call that ran nothing: its failure changes no outcome, but is not swallowed."""
+async def leave_quietly(flight: Flight, error: BaseException | None) -> None:
+    """Leave ``deps`` of a call that ran nothing or was cut off: a failure changes no outcome, but is not swallowed."""
     try:
-        await flight.scope.leave()
-    except Exception as error:  # noqa: BLE001 - the author's; the text of an undeclared exception is never kept
-        _log.warning("leaving deps of %s failed: %s", flight.received.call_id, type(error).__name__)
+        await flight.scope.leave(error)
+    except Exception as failed:  # noqa: BLE001 - the author's; the text of an undeclared exception is never kept
+        _log.warning("leaving deps of %s failed: %s", flight.received.call_id, type(failed).__name__)
 
 
 async def _intend(world: World, flight: Flight, sealed: SealedCall) -> None:
-    flight.phase = Phase.INTENDING
     row = records.call_row(
         world,
         sealed.received,
@@ -158,12 +185,15 @@ async def _intend(world: World, flight: Flight, sealed: SealedCall) -> None:
         status=RUNNING,
         sealed=sealed,
         effect_state=EffectState.INTENDED,
-        lease_until=_lease(world, flight),
+        lease_until=_lease(world, flight, world.clock.now()),
     )
-    flight.row = row
-    event = records.event(row, transition="intended", decision="allow", effect="unknown", arguments=sealed.redacted)
+    event = records.event(
+        row, transition="intended", decision="allow", effect="unknown", arguments=sealed.redacted
+    )
     claim = records.claim_row(sealed, sealed.key_mac) if sealed.key_mac is not None else None
     command = Intend(row, claim, records.request_row(world, sealed), event)
+    if not flight.begin_intending(row):
+        raise Refusal(None)
     try:
         answer = await world.store.execute(command)
     except StoreInDoubt:
@@ -202,11 +232,20 @@ async def _consume(
     """Use up the approval and write the intent, at once. What the gates demand now counts, votes are counted anew."""
     held = flight.approval
     assert held is not None
-    flight.phase = Phase.INTENDING
+    if not flight.begin_intending(None):
+        raise Refusal(None)
     floor = required or Requirement(reason="", approvers=())
-    answer = await world.store.execute(
-        Dispatch(sealed.call_id, held.approval_id, world.owner, _lease(world, flight), sealed.digest, floor)
-    )
+    lease_until = _lease(world, flight, await world.store.now())
+    command = Dispatch(sealed.call_id, held.approval_id, world.owner, lease_until, sealed.digest, floor)
+    answer: Answer
+    try:
+        answer = await world.store.execute(command)
+    except StoreInDoubt:
+        # As with an intent: read again whether it was written, and only then run.
+        kept = (await world.store.find(ByCall(sealed.call_id))).call
+        if kept is None or kept.effect_state is not EffectState.INTENDED or kept.owner != world.owner:
+            raise
+        answer = Done(kept)
     match answer:
         case Done(call=row) if row is not None:
             flight.row = row
@@ -221,7 +260,9 @@ async def _consume(
     )
 
 
-async def _rehold(world: World, flight: Flight, sealed: SealedCall, required: Requirement) -> Outcome[Any] | None:
+async def _rehold(
+    world: World, flight: Flight, sealed: SealedCall, required: Requirement
+) -> Outcome[Any] | None:
     """The business wants a person and has done nothing: not applied, and held under the same key."""
     if not flight.begin_settling():
         return await settle(world, flight, sealed, _nothing_happened())
@@ -248,9 +289,15 @@ async def _rehold(world: World, flight: Flight, sealed: SealedCall, required: Re
     claim = None
     if sealed.key_mac is None:
         claim = records.claim_row(sealed, idempotency.attach_mac(world, sealed), attach_only=True)
-    answer = await world.store.execute(Rehold(row, approval_row, claim, event))
+    try:
+        answer = await world.store.execute(Rehold(row, approval_row, claim, event))
+    except (StoreUnavailable, StoreInDoubt):
+        world.unsettled.append(evidence(world, sealed, _nothing_happened()))
+        raise
     if isinstance(answer, Superseded):
-        return None
+        # Taken for lost meanwhile. That nothing happened is evidence, and the ledger has the last word.
+        await late(world, flight, sealed, _nothing_happened())
+        return await recall(world, await world.store.find(ByCall(sealed.call_id)), replayed=False)
     return pending(row, approval_row)
 
 
@@ -258,10 +305,10 @@ def _nothing_happened() -> Judgement:
     return timed_out(writes=True, dispatched=False, seconds=0.0)
 
 
-def _lease(world: World, flight: Flight) -> int:
+def _lease(world: World, flight: Flight, now: int) -> int:
     """When the intent may be taken for lost (µs): the deadline and a margin, in which settling falls."""
     left = max(0.0, flight.deadline - world.clock.monotonic())
-    return world.clock.now() + round((left + world.lease_margin) * records.MICRO)
+    return now + round((left + world.lease_margin) * records.MICRO)
 
 
 def _lease_suffices(world: World, flight: Flight, row: CallRow) -> bool:

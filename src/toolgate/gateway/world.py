@@ -19,6 +19,7 @@ from toolgate.domain.trail import plain_record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from toolgate.domain.call import SealedCall
     from toolgate.gateway.flight import Flight
     from toolgate.ports import Callers, Clock, Deps, Ids, Keys, Reservations, Runner, Store
 
@@ -38,6 +39,10 @@ class Registered:
         if not self.contract.enabled:
             return False
         return roles == ANYONE or not roles.isdisjoint(caller.roles)
+
+    def said(self, text: object, sealed: SealedCall) -> str:
+        """The author's words about this call, without what is sensitive in its arguments."""
+        return self.redactor.said(text, sealed.arguments)
 
 
 def register(tools: Iterable[Tool[Any, Any]], keys: Keys, limits: Limits) -> dict[str, Registered]:

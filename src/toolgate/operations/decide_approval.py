@@ -27,9 +27,8 @@ async def decide_approval(
 ) -> ApprovalRow | str:
     """The approval as it is after the decision, or why it may not be decided so.
 
-    Args:
-        digest: of what the person saw. Left out, that of the approval as it is now: for programs that
-            showed it in the same breath.
+    ``digest`` is that of what the person saw. Left out, that of the approval as it is now: for programs that
+    showed it in the same breath.
     """
     text = redact_text(reason.strip())[:MAX_REASON]
     if not text:

@@ -1,30 +1,32 @@
 """Pick up what people approved, and run it as the requester, everything checked again.
 
 Whoever decides only records it; a gateway that owns the tool dispatches. The original tenant, workflow,
-agent and request stay; the rights are the caller's current ones (the ``callers`` hook), or those of the
-request where there is no hook.
+agent and request stay; the rights are the caller's current ones, which ``prepare.identify`` asks for.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.commands import EndApproval
+from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import ApprovalCause, ApprovalState
 from toolgate.domain.outcome import ErrorType, Outcome, Refused
 from toolgate.domain.rows import ByApproval
+from toolgate.gateway.faults import place_of
+from toolgate.gateway.flight import Phase
 from toolgate.operations.handle_call import board
 from toolgate.operations.reread import reread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from toolgate.domain.call import ReceivedCall
-    from toolgate.domain.rows import ApprovalRow, CallRow
+    from toolgate.domain.rows import ApprovalRow
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
 
+_log = logging.getLogger("toolgate")
 FINAL_REFUSALS = frozenset({ErrorType.PERMISSION_DENIED, ErrorType.UNKNOWN_TOOL, ErrorType.INVALID_ARGUMENTS})
 """What cannot change by waiting: the approval is cancelled. A full or broken dependency leaves it approved."""
 
@@ -33,8 +35,15 @@ async def dispatch_approved(world: World, submit: Callable[[Flight], object]) ->
     """Start every approved call whose tool this gateway has. How many were started."""
     started = 0
     for approval in await world.store.dispatchable():
-        if approval.tool in world.registry and approval.call_id not in world.flights:
+        flying = world.flights.get(approval.call_id)
+        if approval.tool not in world.registry or (flying is not None and flying.phase is not Phase.OVER):
+            continue
+        try:
             started += await _start(world, approval, submit)
+        except (StoreUnavailable, StoreInDoubt):
+            raise
+        except Exception as fault:  # noqa: BLE001 - one row that cannot be read must not hold up all others
+            _log.error("%s cannot be picked up: %s", approval.approval_id, place_of(fault))
     return started
 
 
@@ -45,27 +54,26 @@ async def _start(world: World, approval: ApprovalRow, submit: Callable[[Flight],
         return False
     contract = world.registry[approval.tool].contract
     if contract.digest != call.contract_digest:
-        await _cancel(world, approval, "the contract changed since it was approved", ErrorType.CONTRACT_CHANGED)
+        await _cancel(
+            world, approval, "the contract changed since it was approved", ErrorType.CONTRACT_CHANGED
+        )
         return False
-    received = await _received(world, call)
+    try:
+        received = await reread(world, call)
+    except (StoreUnavailable, StoreInDoubt):
+        raise
+    except GateFault as fault:
+        received = None
+        _log.error("the request of %s cannot be opened: %s", call.call_id, type(fault).__name__)
     if received is None:
-        await _cancel(world, approval, "the caller may do nothing any more", ErrorType.PERMISSION_DENIED)
+        await _cancel(
+            world, approval, "what was approved cannot be read any more", ErrorType.APPROVAL_EXPIRED
+        )
         return False
     approval = found.approval
     flight = board(world, received, lambda outcome: _answered(world, approval, outcome), approval=approval)
     submit(flight)
     return True
-
-
-async def _received(world: World, call: CallRow) -> ReceivedCall | None:
-    """The original request, with the caller's current rights."""
-    received = await reread(world, call)
-    if received is None or world.callers is None:
-        return received
-    caller = await world.callers(call.caller_id, call.tenant)
-    if caller is None or caller.tenant != call.tenant or caller.id != call.caller_id:
-        return None
-    return replace(received, caller=caller)
 
 
 def _answered(world: World, approval: ApprovalRow, outcome: Outcome[Any]) -> None:
@@ -93,9 +101,13 @@ async def _cancel(world: World, approval: ApprovalRow, reason: str, error_type: 
 async def expire_approvals(world: World) -> int:
     """Write down what the clock has ended. Deciding late is refused without this, too."""
     now = await world.store.now()
-    expired = [row for row in await world.store.approvals(open_only=True, limit=1000) if row.expires_at <= now]
+    expired = [
+        row for row in await world.store.approvals(open_only=True, limit=1000) if row.expires_at <= now
+    ]
     for row in expired:
         await world.store.execute(
-            EndApproval(row.approval_id, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired")
+            EndApproval(
+                row.approval_id, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired"
+            )
         )
     return len(expired)

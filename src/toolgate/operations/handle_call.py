@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
-from toolgate.domain.outcome import ErrorType, Outcome, WorldEffect, unsuccessful
+from toolgate.domain.outcome import ErrorType, Outcome, WorldEffect
 from toolgate.gateway import spine
 from toolgate.gateway.faults import place_of
 from toolgate.gateway.finish.judge_end import Judgement, timed_out
@@ -61,72 +61,116 @@ def launch(world: World, flight: Flight) -> asyncio.Task[None]:
 
 
 async def turn_away(world: World, flight: Flight) -> None:
-    """Refuse a call for which there is no loop: every one is blocked by a tool."""
-    flight.sealed = None
+    """Refuse a call for which there is no loop: every one is blocked by a tool. Runs in the service loop."""
+    left = flight.deadline - world.clock.monotonic()
+    flight.timer = world.clock.call_later(max(left, 0.0), lambda: at_deadline(world, flight))
     why = "every loop for tools is blocked by a tool that does not give way"
+    answer: Outcome[Any] | None = None
     try:
         answer = await refuse_unfit(world, flight, None, ErrorType.OVERLOADED, why)
     except (StoreUnavailable, StoreInDoubt) as fault:
         answer = audit_unavailable(world, flight.received.call_id, fault)
-    world.flights.pop(flight.received.call_id, None)
-    if answer is not None:
-        flight.answer(answer)
+    finally:
+        flight.phase = Phase.OVER
+        flight.timer.cancel()
+        _tell(world, flight, answer)
 
 
 async def _fly(world: World, flight: Flight) -> None:
+    answer: Outcome[Any] | None = None
     try:
         answer = await spine.handle(world, flight)
-    except asyncio.CancelledError:
-        if not flight.gave_up:
-            raise
-        answer = None
-        await _cancelled(world, flight)
-    except Exception as error:  # noqa: BLE001 - a fault of ours must not leave a caller waiting or an effect in silence
-        _log.error("the gate failed while handling %s: %s", flight.received.call_id, place_of(error))  # noqa: TRY400
+    except asyncio.CancelledError as cancelled:
+        if flight.gave_up:
+            await _cancelled(world, flight)
+        else:
+            # The tool cancelled its own task, or the gateway closes: whoever waits is answered all the same.
+            answer = await _fault(world, flight, cancelled)
+    except GeneratorExit:
+        # The loop is gone and this with it; nothing can be awaited any more.
+        raise
+    except BaseException as error:  # noqa: BLE001 - a fault of ours must not leave a caller waiting or an effect in silence
+        _log.error("the gate failed while handling %s: %s", flight.received.call_id, place_of(error))
         answer = await _fault(world, flight, error)
     finally:
         flight.phase = Phase.OVER
         flight.timer.cancel()
         flight.release()
-        world.flights.pop(flight.received.call_id, None)
+        _tell(world, flight, answer)
+
+
+def _tell(world: World, flight: Flight, answer: Outcome[Any] | None) -> None:
+    """Answer, where there is something to say.
+
+    A call is forgotten once it is both over and answered, not before: the watchdog has to find the one whose
+    answer is stuck in a blocked loop.
+    """
     if answer is not None:
         flight.answer(answer)
+    if (
+        flight.answered
+        and flight.phase is Phase.OVER
+        and world.flights.get(flight.received.call_id) is flight
+    ):
+        # A held call that was approved meanwhile flies under the same id.
+        del world.flights[flight.received.call_id]
 
 
 async def _cancelled(world: World, flight: Flight) -> None:
     """The attempt honoured its cancellation: it is over, and proves nothing about what it had done before."""
     if flight.row is None or flight.sealed is None:
         return
-    judged = Judgement(effect=WorldEffect.UNKNOWN, error_type=ErrorType.OUTCOME_UNKNOWN, reasons=("cancelled",))
+    judged = Judgement(
+        effect=WorldEffect.UNKNOWN, error_type=ErrorType.OUTCOME_UNKNOWN, reasons=("cancelled",)
+    )
     await settle(world, flight, flight.sealed, judged)
 
 
-async def _fault(world: World, flight: Flight, error: Exception) -> Outcome[Any] | None:
+async def _fault(world: World, flight: Flight, error: BaseException) -> Outcome[Any] | None:
+    """The call ended where no call ends. It is settled by the same rules, or at the least answered truly."""
     reasons = (f"{type(error).__name__} inside the gate",)
-    if flight.row is None or flight.sealed is None:
-        return unsuccessful(ErrorType.INTERNAL_ERROR, call_id=flight.received.call_id, reasons=reasons)
+    in_doubt = flight.row is not None and flight.dispatched and flight.in_doubt
     judged = Judgement(
-        effect=WorldEffect.UNKNOWN, error_type=ErrorType.OUTCOME_UNKNOWN, reasons=reasons, healthy=False
+        effect=WorldEffect.UNKNOWN if in_doubt else WorldEffect.NONE,
+        error_type=ErrorType.OUTCOME_UNKNOWN if in_doubt else ErrorType.INTERNAL_ERROR,
+        reasons=reasons,
+        healthy=not in_doubt,
     )
-    return await settle(world, flight, flight.sealed, judged)
+    try:
+        if flight.sealed is not None and not (flight.resuming and flight.row is None):
+            return await settle(world, flight, flight.sealed, judged)
+        if not flight.resuming and flight.phase < Phase.SETTLING:
+            return await refuse_unfit(world, flight, None, ErrorType.INTERNAL_ERROR, reasons[0])
+    except Exception as second:  # noqa: BLE001 - then there is nothing left but the answer
+        world.trail.failed()
+        _log.error("and could not be recorded: %s", place_of(second))
+    return outcome(flight.received.call_id, judged)
 
 
 def at_deadline(world: World, flight: Flight) -> None:
     """Give the call up and answer it. Runs in a loop that is not blocked: the call's own, or its successor."""
     phase = flight.give_up()
     if phase is None:
-        if flight.phase is Phase.SETTLING and not flight.answered:
-            _answer_without_store(world, flight, dispatched=True)
+        # It is being settled, or was given up in a loop that is blocked now: the store had its chance.
+        if not flight.answered:
+            _answer_without_store(world, flight)
         return
     judged = _judged(flight, phase)
     task = asyncio.get_running_loop().create_task(_conclude(world, flight, judged))
     _PENDING.add(task)
     task.add_done_callback(_PENDING.discard)
     # A store that hangs must not keep the agent waiting for its word about a call that is over anyway.
-    _answer_without_store(world, flight, dispatched=phase is Phase.DISPATCHED)
+    _answer_without_store(world, flight)
     # The commit of an intent or a hold is left alone: whether it happened has to be known.
     if phase is not Phase.INTENDING and flight.task is not None:
         flight.task.get_loop().call_soon_threadsafe(flight.task.cancel)
+
+
+def rescue(world: World, flight: Flight) -> None:
+    """The same for a call whose own loop is blocked; once, however often the watchdog asks. In the service loop."""
+    if not flight.rescued:
+        flight.rescued = True
+        at_deadline(world, flight)
 
 
 _PENDING: set[asyncio.Task[None]] = set()
@@ -141,21 +185,21 @@ def _judged(flight: Flight, phase: Phase) -> Judgement:
 
 
 async def _conclude(world: World, flight: Flight, judged: Judgement) -> None:
-    answer = await give_up(world, flight, judged)
-    if answer is not None:
-        flight.answer(answer)
+    _tell(world, flight, await give_up(world, flight, judged))
 
 
-def _answer_without_store(world: World, flight: Flight, *, dispatched: bool) -> None:
+def _answer_without_store(world: World, flight: Flight) -> None:
+    """Answer once the store has had its grace. What is said is true whatever the store comes to write."""
+
     def late_word() -> None:
         if flight.answered:
             return
         call_id = flight.received.call_id
         writes = flight.sealed is not None and flight.sealed.contract.has_effects
-        if dispatched and writes:
-            flight.answer(outcome(call_id, _judged(flight, Phase.DISPATCHED)))
+        if flight.dispatched and writes:
+            _tell(world, flight, outcome(call_id, _judged(flight, Phase.DISPATCHED)))
         else:
             fault = TimeoutError("the store does not answer")
-            flight.answer(audit_unavailable(world, call_id, fault, ran=dispatched))
+            _tell(world, flight, audit_unavailable(world, call_id, fault, ran=flight.dispatched))
 
     world.clock.call_later(world.settle_grace, late_word)

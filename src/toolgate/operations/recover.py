@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from toolgate.domain.caller import Applied, NotApplied
 from toolgate.domain.commands import Done, Lapse, Renew, Resolve
+from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import EffectCause
 from toolgate.domain.rows import SealedRow
+from toolgate.gateway.faults import place_of
 from toolgate.gateway.finish.check_result import Checked, check_result
 from toolgate.gateway.prepare.seal import Unfit, seal
 from toolgate.gateway.records import MICRO
@@ -22,6 +24,7 @@ from toolgate.gateway.scope import Scope, ask, context_of
 from toolgate.operations.handle_call import board
 from toolgate.operations.reopen import reopened
 from toolgate.operations.reread import reread
+from toolgate.operations.resolve_call import NOT_APPLIED, kept_words
 
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from toolgate.gateway.world import Registered, World
 
 _log = logging.getLogger("toolgate")
+AT_ONCE = 1000
+"""Effects in doubt that one round looks at. Those that only a person can resolve must not hide the others."""
 
 
 async def lapse_intents(world: World) -> int:
@@ -44,25 +49,38 @@ async def renew_leases(world: World) -> None:
     """Attempts of ours that outlive their call are still running: say so, or somebody might call them off."""
     for flight in list(world.flights.values()):
         if flight.gave_up and flight.row is not None:
-            until = world.clock.now() + round(world.lease_margin * MICRO)
+            until = await world.store.now() + round(world.lease_margin * MICRO)
             await world.store.execute(Renew(flight.row.call_id, world.owner, until))
 
 
-async def write_unsettled(world: World) -> None:
-    """Outcomes that could not be recorded when they came."""
+async def write_unsettled(world: World) -> StoreUnavailable | StoreInDoubt | None:
+    """Outcomes that could not be recorded when they came. The fault that stopped it, if one did.
+
+    What was refused goes behind the others, so that one that can never be written holds up nothing.
+    """
     while world.unsettled:
-        await world.store.execute(world.unsettled[0])
+        try:
+            await world.store.execute(world.unsettled[0])
+        except (StoreUnavailable, StoreInDoubt) as fault:
+            world.unsettled.rotate(-1)
+            return fault
         world.unsettled.popleft()
+    return None
 
 
 async def reconcile_unknown(world: World) -> int:
     """Ask the contracts that can tell. How many effects are known now. Runs in a tool loop: it calls authors' code."""
     known = 0
-    for row in await world.store.unknown():
+    for row in await world.store.unknown(limit=AT_ONCE):
         registered = world.registry.get(row.tool)
         if registered is None or registered.tool.reconcile is None or row.call_id in world.flights:
             continue
-        known += await reconcile(world, registered, row)
+        try:
+            known += await reconcile(world, registered, row)
+        except (StoreUnavailable, StoreInDoubt):
+            raise
+        except Exception as error:  # noqa: BLE001 - one call that cannot be read must not leave all others in doubt
+            _log.error("reconciling %s failed: %s", row.call_id, place_of(error))
     return known
 
 
@@ -72,13 +90,18 @@ async def reconcile(world: World, registered: Registered, row: CallRow) -> bool:
     sealed = seal(world, registered, received) if received is not None else None
     if received is None or sealed is None or isinstance(sealed, Unfit):
         return False
+    if sealed.key_mac != row.key_mac:
+        # The template changed since: asked by another key, "not found" would mean nothing.
+        return False
     flight = board(world, received, lambda _: None)
     flight.scope = Scope(world)
     flight.attempts = 1
     try:
         async with asyncio.timeout(registered.contract.timeout):
             assert registered.tool.reconcile is not None
-            answer = await ask(registered.tool.reconcile, await context_of(world, flight, sealed), sealed.args)
+            answer = await ask(
+                registered.tool.reconcile, await context_of(world, flight, sealed), sealed.args
+            )
             await flight.scope.leave()
     except Exception as error:  # noqa: BLE001 - an author's reconcile that fails cannot tell
         _log.warning("reconcile of %s failed: %s", row.call_id, type(error).__name__)
@@ -96,28 +119,41 @@ async def _leave(flight: Flight) -> None:
         _log.warning("leaving deps of %s failed: %s", flight.received.call_id, type(error).__name__)
 
 
-async def _resolve(world: World, registered: Registered, row: CallRow, sealed: SealedCall, answer: object) -> bool:
+async def _resolve(
+    world: World, registered: Registered, row: CallRow, sealed: SealedCall, answer: object
+) -> bool:
     if isinstance(answer, Applied):
         result = None
         checked = check_result(sealed, answer.result, limit=registered.result_size)
         if isinstance(checked, Checked):
-            result = _result(world, row, checked.canonical)
+            result = _result(world, row, checked.raw)
         command = Resolve(
-            row.call_id, EffectCause.RECONCILED_APPLIED, "reconcile", "the contract's reconcile found it", result
+            row.call_id,
+            EffectCause.RECONCILED_APPLIED,
+            "reconcile",
+            "the contract's reconcile found it",
+            result,
         )
         return isinstance(await world.store.execute(command), Done)
     if isinstance(answer, NotApplied):
-        if await world.store.now() < row.received_at + round(registered.contract.horizon * MICRO):
+        if await world.store.now() < _intended_by(row) + round(registered.contract.horizon * MICRO):
             return False
         command = Resolve(
             row.call_id,
             EffectCause.RECONCILED_NOT_APPLIED,
             "reconcile",
-            answer.reason or "the contract's reconcile is sure that it did not happen",
+            registered.said(answer.reason, sealed)
+            or "the contract's reconcile is sure that it did not happen",
+            kept_words(world, row, NOT_APPLIED),
             reopen=await reopened(world, row, sealed),
         )
         return isinstance(await world.store.execute(command), Done)
     return False
+
+
+def _intended_by(row: CallRow) -> int:
+    """By when it surely was intended (µs), from where the horizon counts: a held call waits long before it runs."""
+    return row.received_at if row.approval_id is None else max(row.received_at, row.lease_until)
 
 
 def _result(world: World, row: CallRow, canonical: bytes) -> SealedRow:

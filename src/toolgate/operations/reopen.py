@@ -14,6 +14,7 @@ from toolgate.domain.lifecycle import ApprovalState
 from toolgate.domain.rows import ByCall
 from toolgate.gateway.hold import hold_command
 from toolgate.gateway.scope import Scope
+from toolgate.gateway.spine import leave_quietly
 from toolgate.operations.handle_call import board
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 
 async def reopened(world: World, row: CallRow, sealed: SealedCall) -> DraftHold | None:
-    """The hold to draft beside the resolution of ``row``; None if it never was approved."""
+    """The hold to draft beside the resolution of ``row``; None if it never was approved, or its contract changed."""
+    if sealed.contract.digest != row.contract_digest:
+        return None
     approval = (await world.store.find(ByCall(row.call_id))).approval
     if approval is None or approval.state is not ApprovalState.CONSUMED:
         return None
@@ -32,8 +35,8 @@ async def reopened(world: World, row: CallRow, sealed: SealedCall) -> DraftHold 
     flight = board(world, again.received, lambda _: None)
     flight.scope = Scope(world)
     try:
-        hold = await hold_command(world, flight, again, stored_requirement(approval))
-        await flight.scope.leave()
+        return await hold_command(world, flight, again, stored_requirement(approval))
     finally:
+        # A preview may have entered deps; what they raise on leaving says nothing about the call that is resolved.
+        await leave_quietly(flight, None)
         world.flights.pop(again.call_id, None)
-    return hold

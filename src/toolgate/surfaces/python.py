@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from toolgate.domain.call import Workflow
+from toolgate.domain.errors import UsageError
+from toolgate.domain.tool import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from toolgate.domain.caller import Caller
     from toolgate.domain.duration import Duration
     from toolgate.domain.outcome import Outcome
-    from toolgate.domain.tool import Tool
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -34,11 +35,14 @@ class Gate(Protocol):
         request_id: str | None = None,
         rationale: str | None = None,
         trace: str | None = None,
-    ) -> Outcome[Any]: ...
+    ) -> Outcome[Any]:
+        """Send one request through the pipeline."""
 
-    async def wait_for(self, outcome: Outcome[R], *, caller: Caller, timeout: Duration) -> Outcome[R]: ...
+    async def wait_for(self, outcome: Outcome[R], *, caller: Caller, timeout: Duration) -> Outcome[R]:
+        """Wait for a held call."""
 
-    def run_sync(self, work: Any) -> Any: ...
+    def run_sync(self, work: Any) -> Any:
+        """Run a coroutine to its end, outside of any loop."""
 
 
 class Flow:
@@ -46,8 +50,18 @@ class Flow:
 
     def __init__(self, gate: Gate, workflow: Workflow, caller: Caller) -> None:
         self._gate = gate
-        self.workflow = workflow
-        self.caller = caller
+        self._workflow = workflow
+        self._caller = caller
+
+    @property
+    def workflow(self) -> Workflow:
+        """The piece of work."""
+        return self._workflow
+
+    @property
+    def caller(self) -> Caller:
+        """On whose behalf every call of this flow is made; another caller needs another flow."""
+        return self._caller
 
     @property
     def id(self) -> str:
@@ -80,7 +94,12 @@ class Flow:
         rationale: str | None = None,
     ) -> Outcome[Any]: ...
     async def call(
-        self, tool: Tool[Any, Any] | str, args: Any, *, request_id: str | None = None, rationale: str | None = None
+        self,
+        tool: Tool[Any, Any] | str,
+        args: Any,
+        *,
+        request_id: str | None = None,
+        rationale: str | None = None,
     ) -> Outcome[Any]:
         """Ask for one call. The answer is always an outcome; only faults of the program raise.
 
@@ -93,9 +112,13 @@ class Flow:
         Raises:
             UsageError: if the gateway is not open.
         """
-        name = tool if isinstance(tool, str) else tool.name
         return await self._gate.request(
-            name, args, caller=self.caller, workflow=self.workflow, request_id=request_id, rationale=rationale
+            _name_of(tool),
+            args,
+            caller=self.caller,
+            workflow=self.workflow,
+            request_id=request_id,
+            rationale=rationale,
         )
 
     async def wait(self, outcome: Outcome[R], *, timeout: Duration = "10m") -> Outcome[R]:
@@ -103,16 +126,44 @@ class Flow:
         return await self._gate.wait_for(outcome, caller=self.caller, timeout=timeout)
 
     @overload
-    def call_sync(self, tool: Tool[A, R], args: A) -> Outcome[R]: ...
+    def call_sync(
+        self, tool: Tool[A, R], args: A, *, request_id: str | None = None, rationale: str | None = None
+    ) -> Outcome[R]: ...
     @overload
-    def call_sync(self, tool: Tool[Any, R], args: Mapping[str, Any] | bytes | str) -> Outcome[R]: ...
+    def call_sync(
+        self,
+        tool: Tool[Any, R],
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
     @overload
-    def call_sync(self, tool: str, args: Mapping[str, Any] | bytes | str) -> Outcome[Any]: ...
-    def call_sync(self, tool: Any, args: Any) -> Outcome[Any]:
+    def call_sync(
+        self,
+        tool: str,
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]: ...
+    def call_sync(
+        self, tool: Any, args: Any, *, request_id: str | None = None, rationale: str | None = None
+    ) -> Outcome[Any]:
         """As ``call``, for programs without an event loop.
 
         Raises:
             UsageError: inside a running loop, where it would block everything.
         """
-        outcome: Outcome[Any] = self._gate.run_sync(self.call(tool, args))
+        outcome: Outcome[Any] = self._gate.run_sync(
+            self.call(tool, args, request_id=request_id, rationale=rationale)
+        )
         return outcome
+
+
+def _name_of(tool: object) -> str:
+    if isinstance(tool, str):
+        return tool
+    if isinstance(tool, Tool):
+        return tool.name
+    raise UsageError(f"call takes a tool's name, or what @tool returned, not {type(tool).__name__}")

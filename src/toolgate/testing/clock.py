@@ -7,6 +7,7 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 MICRO = 1_000_000
@@ -77,7 +78,9 @@ class FakeClock:
                 due.append(heapq.heappop(self._alarms))
         for alarm in due:
             if not alarm.cancelled:
-                alarm.loop.call_soon_threadsafe(_ring, alarm)
+                # A gateway that was closed or killed meanwhile left its loop, and nobody there waits any more.
+                with suppress(RuntimeError):
+                    alarm.loop.call_soon_threadsafe(_ring, alarm)
 
     def set_back(self, seconds: float) -> None:
         """Step the wall clock back, as an operator or NTP may; monotonic time goes on."""

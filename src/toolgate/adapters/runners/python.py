@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from toolgate.adapters.mailbox import Mailbox
+from toolgate.gateway.scope import contained
 
 if TYPE_CHECKING:
-    from toolgate.adapters.runners.process import ProcessRunner
     from toolgate.domain.call import ClearedCall
     from toolgate.domain.context import Context
+    from toolgate.ports import Runner
 
 
 class PythonRunner:
@@ -25,7 +26,7 @@ class PythonRunner:
     its slot stays taken and what it returns is still heard.
     """
 
-    def __init__(self, threads: Threads, processes: ProcessRunner) -> None:
+    def __init__(self, threads: Threads, processes: Runner) -> None:
         self._threads = threads
         self._processes = processes
 
@@ -34,24 +35,12 @@ class PythonRunner:
         tool = call.sealed.tool
         if tool.contract.isolation == "process":
             return await self._processes.run(call, context)
-        arguments = tool.arguments(context, call.sealed.args)
-        try:
+        arguments = tool.arguments(context, call.sealed.args_to_run())
+        with contained():
             if tool.is_async:
                 return await tool.function(**arguments)
             result = await self._threads.run(lambda: tool.function(**arguments))
             return await result if inspect.isawaitable(result) else result
-        except (SystemExit, KeyboardInterrupt) as quit_:
-            # asyncio would let these end the loop, and every other call with it.
-            raise ToolQuit(type(quit_).__name__) from quit_
-        except asyncio.CancelledError as cancelled:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise ToolQuit("CancelledError") from cancelled
-
-
-class ToolQuit(RuntimeError):
-    """The tool raised something that is no exception of a tool: it tried to end the program or its own task."""
 
 
 class Threads:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from toolgate.domain.bounding import bounded
-from toolgate.domain.canonical import canonical_json
+from toolgate.domain.canonical import encoder
 
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
-    from toolgate.domain.canonical import JsonValue
+
+encode = encoder(sort_keys=False)
 
 HARD_FACTOR = 16
 """A result beyond so many times the shown bound is not kept at all: it is no result but an accident."""
@@ -21,11 +22,11 @@ HARD_FACTOR = 16
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A good result: typed, as JSON, and as the model may see it."""
+    """A good result: typed, as JSON, and as JSON that the model may see."""
 
     result: Any
-    canonical: bytes
-    shown: JsonValue
+    raw: bytes
+    shown: bytes
     truncated: bool
 
 
@@ -40,14 +41,15 @@ def check_result(sealed: SealedCall, value: Any, *, limit: int) -> Checked | Bad
     """Validate ``value`` against the output type, strictly, by way of its JSON."""
     shape = sealed.tool.output
     try:
-        tree = shape.dump(value)
-        canonical = canonical_json(tree)
-        result = shape.load_result(canonical)
+        raw = shape.to_json(value)
+        result = shape.load_result(raw)
     except ValidationError as error:
         return BadResult(f"the result breaks its type in {error.error_count()} places")
-    except (PydanticSerializationError, ValueError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - serialisers and validators of a result are the author's, and may raise anything
         return BadResult(f"the result has no JSON form of its type ({type(error).__name__})")
-    if len(canonical) > limit * HARD_FACTOR:
-        return BadResult(f"the result has {len(canonical)} bytes, more than {HARD_FACTOR} times what may be shown")
-    shown, truncated = bounded(tree, limit=limit, measured=len(canonical))
-    return Checked(result, canonical, shown, truncated)
+    if len(raw) > limit * HARD_FACTOR:
+        return BadResult(f"the result has {len(raw)} bytes, more than {HARD_FACTOR} times what may be shown")
+    if len(raw) <= limit:
+        return Checked(result, raw, raw, truncated=False)
+    shown, truncated = bounded(json.loads(raw), limit=limit, measured=len(raw))
+    return Checked(result, raw, encode(shown).encode(), truncated)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.errors import BusinessRule, NeedsApproval, ToolError
 from toolgate.domain.lifecycle import EffectCause
+from toolgate.domain.names import label
 from toolgate.domain.outcome import ERRORS, Advice, ErrorType, WorldEffect
 from toolgate.domain.redaction import redact_text
 from toolgate.domain.retry import FailureClass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
 
 MAX_MESSAGE = 2000
+MAX_CODE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,11 @@ class Judgement:
         """What a replay needs to give the same answer."""
         if self.checked is not None:
             return {}
-        kept = {"message": self.message, "code": self.code, "advice": self.advice.value if self.advice else None}
+        kept = {
+            "message": self.message,
+            "code": self.code,
+            "advice": self.advice.value if self.advice else None,
+        }
         return {name: value for name, value in kept.items() if value is not None}
 
 
@@ -137,7 +143,7 @@ def _said(error: Exception) -> str | None:
 
 
 def _code(error: Exception) -> str | None:
-    return error.error_code if isinstance(error, ToolError) else None
+    return label(error.error_code, limit=MAX_CODE)[:MAX_CODE] if isinstance(error, ToolError) else None
 
 
 def rule_status(error_type: ErrorType | None) -> str:

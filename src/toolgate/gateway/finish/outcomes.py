@@ -16,7 +16,7 @@ def outcome(call_id: str, judged: Judgement, *, approval_id: str | None = None) 
         return Succeeded(
             call_id=call_id,
             result=judged.checked.result,
-            bounded=judged.checked.shown,
+            shown=judged.checked.shown,
             truncated=judged.checked.truncated,
             effect=judged.effect,
         )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from toolgate.domain.approval import Requirement, tally
 from toolgate.domain.bounding import bounded
-from toolgate.domain.canonical import canonical_json
-from toolgate.domain.lifecycle import ApprovalState, EffectState, is_open
+from toolgate.domain.commands import EndApproval
+from toolgate.domain.lifecycle import ApprovalCause, ApprovalState, EffectState, is_open
 from toolgate.domain.outcome import (
     Advice,
     ErrorType,
@@ -20,11 +21,13 @@ from toolgate.domain.outcome import (
     WorldEffect,
     unsuccessful,
 )
-from toolgate.domain.rows import RUNNING
+from toolgate.domain.rows import RUNNING, ByCall
+from toolgate.gateway.finish.check_result import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from toolgate.domain.approval import Vote
     from toolgate.domain.rows import ApprovalRow, CallRow, Found
     from toolgate.gateway.world import World
 
@@ -37,11 +40,18 @@ _WORLD = {
 }
 
 
-def pending(call: CallRow, approval: ApprovalRow, *, replayed: bool = False) -> PendingApproval:
+def pending(
+    call: CallRow, approval: ApprovalRow, votes: Sequence[Vote] = (), *, replayed: bool = False
+) -> PendingApproval:
     """The outcome of a held call."""
-    said = json.loads(approval.requirement)["reason"]
-    waits = approval.state is ApprovalState.PENDING
-    message = f"Waiting for a person: {said}. Nothing ran." if waits else "A person approved; it will run shortly."
+    required = Requirement.from_json(json.loads(approval.requirement))
+    said = required.reason
+    # More may be required by now than when it was approved: then it waits for people again.
+    enough = tally(required, votes, revision=approval.revision, requester=approval.caller_id).enough
+    waits = approval.state is ApprovalState.PENDING or not enough
+    message = (
+        f"Waiting for a person: {said}. Nothing ran." if waits else "A person approved; it will run shortly."
+    )
     return PendingApproval(
         call_id=call.call_id,
         approval_id=approval.approval_id,
@@ -54,13 +64,27 @@ def pending(call: CallRow, approval: ApprovalRow, *, replayed: bool = False) -> 
 
 async def recall(world: World, found: Found, *, replayed: bool) -> Outcome[Any]:
     """The outcome of ``found.call`` as it is now."""
+    found = await observed(world, found)
     call, approval = found.call, found.approval
     assert call is not None
     if call.effect_state is None and approval is not None and is_open(approval.state):
-        return pending(call, approval, replayed=replayed)
+        return pending(call, approval, found.votes, replayed=replayed)
     if call.status == RUNNING:
         return unsuccessful(
-            ErrorType.IDEMPOTENCY_IN_FLIGHT, call_id=call.call_id, effect=WorldEffect.UNKNOWN, retry_after=1.0
+            ErrorType.IDEMPOTENCY_IN_FLIGHT,
+            call_id=call.call_id,
+            message="It is running. What it does is not known yet; look again, and do not repeat it.",
+            effect=WorldEffect.UNKNOWN,
+            retry_after=1.0,
+        )
+    if call.incident is not None:
+        # Two witnesses contradict each other: neither is told as the truth.
+        return unsuccessful(
+            ErrorType.OUTCOME_UNKNOWN,
+            call_id=call.call_id,
+            approval_id=call.approval_id,
+            replayed=replayed,
+            reasons=(call.incident,),
         )
     kept = await _kept(world, call)
     if call.status == "succeeded":
@@ -78,28 +102,44 @@ async def recall(world: World, found: Found, *, replayed: bool) -> Outcome[Any]:
     )
 
 
+async def observed(world: World, found: Found) -> Found:
+    """``found``, once an expiry that shows in it is written: nobody is told to wait for what has ended."""
+    call, approval = found.call, found.approval
+    if call is None or approval is None or not is_open(approval.state):
+        return found
+    if await world.store.now() < approval.expires_at:
+        return found
+    await world.store.execute(
+        EndApproval(
+            approval.approval_id, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired"
+        )
+    )
+    return await world.store.find(ByCall(call.call_id))
+
+
 def _succeeded(world: World, call: CallRow, kept: Mapping[str, Any], *, replayed: bool) -> Outcome[Any]:
     tree = kept.get("result")
+    raw = encode(tree).encode()
     registered = world.registry.get(call.tool)
     limit = registered.result_size if registered else world.limits.result_size
-    shown, truncated = bounded(tree, limit=limit)
+    shown, truncated = bounded(tree, limit=limit, measured=len(raw))
     return Succeeded(
         call_id=call.call_id,
-        result=_typed(world, call, tree),
-        bounded=shown,
+        result=_typed(world, call, tree, raw),
+        shown=encode(shown).encode(),
         truncated=truncated,
         effect=_WORLD[call.effect_state],
         replayed=replayed,
     )
 
 
-def _typed(world: World, call: CallRow, tree: Any) -> Any:
+def _typed(world: World, call: CallRow, tree: Any, raw: bytes) -> Any:
     """The result as its type; as plain values where the tool is gone, changed, or a person answered for it."""
     registered = world.registry.get(call.tool)
     if registered is None or tree is None:
         return tree
     try:
-        return registered.tool.output.load_result(canonical_json(tree))
+        return registered.tool.output.load_result(raw)
     except ValidationError:
         return tree
 

@@ -8,13 +8,14 @@ from toolgate.domain.commands import Append, LateEvidence, Record, Settle, Super
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.outcome import ErrorType, Outcome, WorldEffect, unsuccessful
-from toolgate.domain.rows import Event, Found
+from toolgate.domain.rows import ByCall, Event, Found
 from toolgate.domain.trail import call_record
 from toolgate.gateway import records
 from toolgate.gateway.finish.judge_end import Judgement, rule_status
+from toolgate.gateway.finish.misfits import shown_misfit
 from toolgate.gateway.finish.outcomes import outcome
-from toolgate.gateway.finish.recall import recall
-from toolgate.gateway.prepare.seal import Unfit
+from toolgate.gateway.finish.recall import observed, recall
+from toolgate.gateway.prepare.parse import Unfit
 
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
@@ -29,7 +30,9 @@ _STATES = {
 }
 
 
-def audit_unavailable(world: World, call_id: str, fault: Exception | None, *, ran: bool = False) -> Outcome[Any]:
+def audit_unavailable(
+    world: World, call_id: str, fault: Exception | None, *, ran: bool = False
+) -> Outcome[Any]:
     """The trail cannot be written: nothing runs, and no read's result is released."""
     if fault is not None:
         world.trail.failed()
@@ -46,11 +49,19 @@ async def refuse_unfit(
     if not flight.begin_settling():
         return None
     received = flight.received
-    redactor = registered.redactor if registered else world.anonymous
-    given = why.arguments if isinstance(why, Unfit) else received.arguments
-    shown = redactor.redact(given if isinstance(given, dict) else {"given": type(given).__name__})
+    shown = shown_misfit(
+        world, received.tool, why.arguments if isinstance(why, Unfit) else received.arguments
+    )
     reason = why.message if isinstance(why, Unfit) else why
     contract = registered.contract if registered else None
+    message = why.message if isinstance(why, Unfit) else None
+    advice = why.advice if isinstance(why, Unfit) else None
+    answer = unsuccessful(
+        error_type, call_id=received.call_id, message=message, advice=advice, reasons=(reason,)
+    )
+    if flight.resuming:
+        # The held call stays as it is: whoever dispatches decides whether this refusal is final.
+        return answer
     now = world.clock.now()
     row = records.call_row(
         world,
@@ -66,13 +77,11 @@ async def refuse_unfit(
         transition="refused",
         decision="deny",
         effect="none",
-        arguments=shown if isinstance(shown, dict) else None,
+        arguments=shown,
         reasons=(reason,),
     )
     await world.store.execute(Record(row, event))
-    message = why.message if isinstance(why, Unfit) else None
-    advice = why.advice if isinstance(why, Unfit) else None
-    return unsuccessful(error_type, call_id=received.call_id, message=message, advice=advice, reasons=(reason,))
+    return answer
 
 
 async def refuse(world: World, flight: Flight, sealed: SealedCall, deny: Deny) -> Outcome[Any] | None:
@@ -102,7 +111,12 @@ async def refuse(world: World, flight: Flight, sealed: SealedCall, deny: Deny) -
         duration_us=_elapsed(world, flight),
     )
     event = records.event(
-        row, transition="refused", decision="deny", effect="none", arguments=sealed.redacted, reasons=(deny.reason,)
+        row,
+        transition="refused",
+        decision="deny",
+        effect="none",
+        arguments=sealed.redacted,
+        reasons=(deny.reason,),
     )
     await world.store.execute(Record(row, event))
     return answer
@@ -112,6 +126,7 @@ async def refuse_found(world: World, flight: Flight, sealed: SealedCall, found: 
     """Answer from the ledger: nothing runs again, and the trail says that it was asked again."""
     if not flight.begin_settling():
         return None
+    found = await observed(world, found)
     answer = await recall(world, found, replayed=True)
     assert found.call is not None
     now = world.clock.now()
@@ -130,13 +145,19 @@ async def refuse_found(world: World, flight: Flight, sealed: SealedCall, found: 
 
 async def settle(world: World, flight: Flight, sealed: SealedCall, judged: Judgement) -> Outcome[Any] | None:
     """Write how the run ended, then answer. None: the call had been given up; what is known now is late evidence."""
-    world.reservations.note(sealed.contract, healthy=judged.healthy)
     if not flight.begin_settling():
         await late(world, flight, sealed, judged)
         return None
+    note(world, flight, judged)
     if flight.row is None:
         return await _settle_read(world, flight, sealed, judged)
     return await _settle_effect(world, flight, sealed, judged)
+
+
+def note(world: World, flight: Flight, judged: Judgement) -> None:
+    """Tell the tool's breaker how it went, if the tool was entered at all; of a call that was given up only that."""
+    if flight.dispatched and flight.sealed is not None:
+        world.reservations.note(flight.sealed.contract, healthy=judged.healthy)
 
 
 async def _settle_read(world: World, flight: Flight, sealed: SealedCall, judged: Judgement) -> Outcome[Any]:
@@ -182,10 +203,18 @@ async def _settle_effect(
             ErrorType.OUTCOME_UNKNOWN, call_id=sealed.call_id, reasons=doubt, approval_id=approval_id
         )
     if isinstance(answer, Superseded):
-        await late(world, flight, sealed, judged)
-        found = Found(call=answer.call) if answer.call is not None else Found()
-        return await recall(world, found, replayed=False) if answer.call is not None else None
+        return await superseded(world, flight, sealed, judged)
     return outcome(sealed.call_id, judged, approval_id=approval_id)
+
+
+async def superseded(world: World, flight: Flight, sealed: SealedCall, judged: Judgement) -> Outcome[Any]:
+    """Somebody else moved the call meanwhile: what is known here is evidence, and the ledger gives the answer."""
+    await late(world, flight, sealed, judged)
+    found = await world.store.find(ByCall(sealed.call_id))
+    if found.call is None:
+        reasons = ("the ledger has lost the intent",)
+        return unsuccessful(ErrorType.OUTCOME_UNKNOWN, call_id=sealed.call_id, reasons=reasons)
+    return await recall(world, found, replayed=False)
 
 
 def _settle_command(world: World, flight: Flight, sealed: SealedCall, judged: Judgement) -> Settle:
@@ -210,7 +239,7 @@ def _settle_command(world: World, flight: Flight, sealed: SealedCall, judged: Ju
 
 
 def _result(world: World, sealed: SealedCall, judged: Judgement) -> Any:
-    canonical = judged.checked.canonical if judged.checked else None
+    canonical = judged.checked.raw if judged.checked else None
     return records.result_row(world, sealed, canonical, judged.kept())
 
 
@@ -230,12 +259,16 @@ def evidence(world: World, sealed: SealedCall, judged: Judgement) -> LateEvidenc
     """What the end of an attempt says about the world."""
     applied = {WorldEffect.APPLIED: True, WorldEffect.NONE: False, WorldEffect.UNKNOWN: None}[judged.effect]
     detail = judged.reasons[0] if judged.reasons else "the tool returned"
-    return LateEvidence(sealed.call_id, world.owner, applied, detail, _result(world, sealed, judged))
+    error_type = judged.error_type.value if judged.error_type else None
+    return LateEvidence(
+        sealed.call_id, world.owner, applied, detail, _result(world, sealed, judged), error_type
+    )
 
 
 async def give_up(world: World, flight: Flight, judged: Judgement) -> Outcome[Any] | None:
     """Answer a call whose deadline passed, while its task may still be running."""
     sealed = flight.sealed
+    note(world, flight, judged)
     try:
         if sealed is None or flight.row is None:
             return await _give_up_unpermitted(world, flight, sealed, judged)
@@ -256,18 +289,27 @@ async def give_up(world: World, flight: Flight, judged: Judgement) -> Outcome[An
 async def _give_up_unpermitted(
     world: World, flight: Flight, sealed: SealedCall | None, judged: Judgement
 ) -> Outcome[Any]:
+    if flight.resuming:
+        # The held call stays as it is, and is tried again.
+        return outcome(flight.received.call_id, judged)
     if sealed is None:
         error = judged.error_type or ErrorType.TIMEOUT
         row = records.call_row(
-            world, flight.received, None, now=world.clock.now(), status=rule_status(error), error_type=error.value
+            world,
+            flight.received,
+            None,
+            now=world.clock.now(),
+            status=rule_status(error),
+            error_type=error.value,
         )
-        event = records.event(row, transition="settled", decision="allow", effect="none", reasons=judged.reasons)
+        event = records.event(
+            row, transition="settled", decision="allow", effect="none", reasons=judged.reasons
+        )
         await world.store.execute(Record(row, event))
-    elif not flight.resuming:
+    else:
         await _record_read(world, flight, sealed, judged)
     return outcome(flight.received.call_id, judged)
 
 
 def _elapsed(world: World, flight: Flight) -> int:
     return round((world.clock.monotonic() - flight.started) * records.MICRO)
-

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from toolgate.domain.approval import Approval, Requirement, condition_reason
-from toolgate.domain.redaction import redact_text
 from toolgate.domain.verdict import PASS, Hold, Verdict
 from toolgate.gateway.scope import ask, context_of
 
@@ -23,8 +22,12 @@ async def judge(world: World, flight: Flight, sealed: SealedCall) -> Verdict:
     approval = sealed.contract.approval
     if approval is None:
         return PASS
-    reason = await _reason(world, flight, sealed, approval)
-    return PASS if reason is None else Hold(requirement(approval, reason))
+    required: Requirement | None = None
+    for part in approval.parts:
+        if (reason := await _reason(world, flight, sealed, part)) is not None:
+            asked = requirement(part, reason)
+            required = asked if required is None else required.merged(asked)
+    return PASS if required is None else Hold(required)
 
 
 def requirement(approval: Approval, reason: str) -> Requirement:
@@ -38,16 +41,31 @@ def requirement(approval: Approval, reason: str) -> Requirement:
     )
 
 
-def wished(wish: NeedsApproval, contract: Contract) -> Requirement:
+def wished(
+    wish: NeedsApproval, contract: Contract, *, reason: str, expires_in: float
+) -> Requirement | None:
     """What the business service demands: its own roles, or else those of the contract.
 
+    ``reason`` is its message without secrets; ``expires_in`` (seconds) is how long it stays open where the
+    contract says nothing.
+
     A contract without approvers leaves nobody in particular: then whoever holds a role of the tool but did
-    not ask may decide.
+    not ask may decide. None where a tool for anyone leaves nobody at all: that wish could never be granted,
+    and is the failure that the tool raised.
     """
     declared = contract.approval
-    roles = wish.approvers or (declared.approvers if declared else frozenset())
-    own = Requirement(reason=wish.message, approvers=(roles,) if roles else (_own_roles(contract),), risk=wish.risk)
-    return own if declared is None else own.merged(requirement(declared, wish.message))
+    roles = wish.approvers or (declared.approvers if declared else _own_roles(contract))
+    if not roles:
+        return None
+    own = Requirement(
+        reason=reason,
+        approvers=(roles,),
+        risk=wish.risk,
+        expires_in=declared.expires_in if declared else expires_in,
+    )
+    for part in declared.parts if declared else ():
+        own = own.merged(requirement(part, reason))
+    return own
 
 
 def _own_roles(contract: Contract) -> frozenset[str]:
@@ -65,4 +83,6 @@ async def _reason(world: World, flight: Flight, sealed: SealedCall, approval: Ap
         return f"the condition raised {type(error).__name__}; errors ask"
     if answer is None or answer is False:
         return None
-    return redact_text(answer) if isinstance(answer, str) and answer else "the contract's condition asks for a person"
+    if not isinstance(answer, str) or not answer:
+        return "the contract's condition asks for a person"
+    return world.registry[sealed.contract.name].said(answer, sealed)

@@ -35,13 +35,19 @@ async def judge(world: World, flight: Flight, sealed: SealedCall) -> Verdict:
                     message=f"Too many calls: at most {rate}. Wait {wait:.1f} seconds.",
                     retry_after=wait,
                 )
-    if (wait := world.reservations.breaker_wait(contract)) > 0:
-        return Deny(
-            error_type=ErrorType.CIRCUIT_OPEN, reason="the tool's recent runs failed in a row", retry_after=wait
-        )
     release = world.reservations.take_slot(contract)
     if release is None:
         return Deny(
-            error_type=ErrorType.OVERLOADED, reason="every running slot is taken", retry_after=OVERLOADED_RETRY
+            error_type=ErrorType.OVERLOADED,
+            reason="every running slot is taken",
+            retry_after=OVERLOADED_RETRY,
         )
-    return Pass(release)
+    flight.releases.append(release)
+    passage = world.reservations.pass_breaker(contract)
+    if isinstance(passage, float):
+        return Deny(
+            error_type=ErrorType.CIRCUIT_OPEN,
+            reason="the tool's recent runs failed in a row",
+            retry_after=passage,
+        )
+    return Pass(passage)

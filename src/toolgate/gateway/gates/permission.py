@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
 
+MAX_MESSAGE = 2000
+
 
 async def judge(world: World, flight: Flight, sealed: SealedCall) -> Verdict:
     """Pass or Deny."""
-    if not world.registry[sealed.contract.name].visible_to(sealed.caller):
+    registered = world.registry[sealed.contract.name]
+    if not registered.visible_to(sealed.caller):
         return Deny(error_type=ErrorType.UNKNOWN_TOOL, reason="the caller has none of the contract's roles")
     authorize = sealed.tool.authorize
     if authorize is None:
@@ -29,12 +32,15 @@ async def judge(world: World, flight: Flight, sealed: SealedCall) -> Verdict:
         answer = await ask(authorize, await context_of(world, flight, sealed), sealed.args)
     except Exception as error:  # noqa: BLE001 - whatever an author's predicate raises, it denies
         return Deny(
-            error_type=ErrorType.PERMISSION_DENIED, reason=f"authorize raised {type(error).__name__}; errors deny"
+            error_type=ErrorType.PERMISSION_DENIED,
+            reason=f"authorize raised {type(error).__name__}; errors deny",
         )
     if answer is True:
         return PASS
     if isinstance(answer, Denied):
-        return Deny(error_type=ErrorType.PERMISSION_DENIED, reason=answer.reason, message=answer.message)
+        message = None if answer.message is None else registered.said(answer.message, sealed)[:MAX_MESSAGE]
+        reason = registered.said(answer.reason, sealed)[:MAX_MESSAGE]
+        return Deny(error_type=ErrorType.PERMISSION_DENIED, reason=reason, message=message)
     return Deny(error_type=ErrorType.PERMISSION_DENIED, reason=_said_no(answer))
 
 

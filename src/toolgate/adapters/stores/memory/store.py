@@ -30,6 +30,7 @@ from toolgate.domain.rows import (
     SealedRow,
     Subject,
     TokenRow,
+    moved,
 )
 
 if TYPE_CHECKING:
@@ -39,31 +40,41 @@ if TYPE_CHECKING:
     from toolgate.ports import CallFilter
 
 
+class _Rows:
+    """What outlives a gateway: shared by every boot over the same ledger."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.calls: dict[str, CallRow] = {}
+        self.claims: dict[bytes, ClaimRow] = {}
+        self.approvals: dict[str, ApprovalRow] = {}
+        self.votes: dict[str, list[Vote]] = {}
+        self.sealed: dict[tuple[str, str], SealedRow] = {}
+        self.tokens: dict[str, TokenRow] = {}
+        self.trail: list[tuple[str | None, StoredRecord]] = []
+        self.heads: dict[str, tuple[int, bytes]] = {}
+        self.latest = 0
+
+
 class MemoryStore:
-    """A ledger in dictionaries, under one lock. ``reopen`` gives a new boot over the same rows."""
+    """A ledger in dictionaries, under one lock. ``reopen`` gives a new boot over the same rows.
+
+    Args:
+        boot_id: unique per opening; names the audit chain.
+        now: microseconds since the epoch.
+    """
 
     def __init__(self, *, boot_id: str, now: Callable[[], int]) -> None:
-        self._lock = threading.Lock()
         self._now = now
         self._head = ChainHead(boot_id)
         self._chained = False
         self._opened = False
-        self._calls: dict[str, CallRow] = {}
-        self._claims: dict[bytes, ClaimRow] = {}
-        self._approvals: dict[str, ApprovalRow] = {}
-        self._votes: dict[str, list[Vote]] = {}
-        self._sealed: dict[tuple[str, str], SealedRow] = {}
-        self._tokens: dict[str, TokenRow] = {}
-        self._trail: list[tuple[str | None, StoredRecord]] = []
-        self._heads: dict[str, tuple[int, bytes]] = {}
-        self._latest = 0
+        self._rows = _Rows()
 
     def reopen(self, *, boot_id: str) -> MemoryStore:
         """The store that the next gateway would open after a crash of this one: same rows, a new chain."""
         again = MemoryStore(boot_id=boot_id, now=self._now)
-        for name in ("_calls", "_claims", "_approvals", "_votes", "_sealed", "_tokens", "_trail", "_heads", "_lock"):
-            setattr(again, name, getattr(self, name))
-        again._latest = self._latest
+        again._rows = self._rows
         return again
 
     async def open(self) -> None:
@@ -78,37 +89,56 @@ class MemoryStore:
         """Decide and keep one command."""
         if not self._opened:
             raise StoreUnavailable("the store is closed")
-        with self._lock:
+        with self._rows.lock:
             now = self._time()
             self._open_chain(now)
             decision = decide(command, self._load(command.subject), now)
+            self._refuse_known(decision.rows)
             for row in decision.rows:
                 self._apply(row)
             return decision.answer
 
+    def _refuse_known(self, rows: tuple[Row, ...]) -> None:
+        """What a database refuses by its keys, before anything of the command is kept."""
+        for row in rows:
+            if isinstance(row, NewCall) and row.row.call_id in self._rows.calls:
+                raise StoreUnavailable("the store refused to write: there is a call of this id")
+            if isinstance(row, TokenRow) and self._has_other(row):
+                raise StoreUnavailable("the store refused to write: there is another token of this hash")
+
+    def _has_other(self, token: TokenRow) -> bool:
+        known = self._rows.tokens.values()
+        return any(row.token_hash == token.token_hash and row.token_id != token.token_id for row in known)
+
     def _time(self) -> int:
-        self._latest = max(self._now(), self._latest)
-        return self._latest
+        self._rows.latest = max(self._now(), self._rows.latest)
+        return self._rows.latest
 
     def _open_chain(self, now: int) -> None:
         if not self._chained:
             self._chained = True
-            heads = {chain: (seq, link.hex()) for chain, (seq, link) in self._heads.items()}
-            self._apply(chain_opened_event(at=now, known_heads=heads, boot={"toolgate.boot": self._head.chain_id}))
+            heads = {chain: (seq, link.hex()) for chain, (seq, link) in self._rows.heads.items()}
+            self._apply(
+                chain_opened_event(at=now, known_heads=heads, boot={"toolgate.boot": self._head.chain_id})
+            )
 
     def _load(self, subject: Subject | None) -> Found:
         match subject:
             case None:
                 return Found()
             case ByKey(key_mac):
-                claim = self._claims.get(key_mac)
-                return Found() if claim is None else self._around(self._calls.get(claim.call_id), claim)
+                claim = self._rows.claims.get(key_mac)
+                return Found() if claim is None else self._around(self._rows.calls.get(claim.call_id), claim)
             case ByCall(call_id):
-                return self._around(self._calls.get(call_id), None)
+                return self._around(self._rows.calls.get(call_id), None)
             case ByApproval(approval_id):
-                approval = self._approvals.get(approval_id)
-                call = self._calls.get(approval.call_id) if approval else None
-                return Found(call=call, approval=approval, votes=tuple(self._votes.get(approval_id, ())))
+                approval = self._rows.approvals.get(approval_id)
+                call = self._rows.calls.get(approval.call_id) if approval else None
+                return Found(call=call, approval=approval, votes=self._votes_of(approval_id))
+
+    def _votes_of(self, approval_id: str) -> tuple[Vote, ...]:
+        votes = self._rows.votes.get(approval_id, [])
+        return tuple(sorted(votes, key=lambda vote: (vote.at, vote.revision, vote.voter)))
 
     def _around(self, call: CallRow | None, claim: ClaimRow | None) -> Found:
         if call is None or call.approval_id is None:
@@ -116,8 +146,8 @@ class MemoryStore:
         return Found(
             claim=claim,
             call=call,
-            approval=self._approvals.get(call.approval_id),
-            votes=tuple(self._votes.get(call.approval_id, ())),
+            approval=self._rows.approvals.get(call.approval_id),
+            votes=self._votes_of(call.approval_id),
         )
 
     def _apply(self, row: Row) -> None:
@@ -125,92 +155,105 @@ class MemoryStore:
             case Event(call_id, _, record):
                 place = self._head.extend(record)
                 chain = self._head.chain_id
-                self._heads[chain] = (place.seq, place.link)
+                self._rows.heads[chain] = (place.seq, place.link)
                 stored = StoredRecord(
                     chain_id=chain, seq=place.seq, record=record, leaf_hash=place.leaf, link_hash=place.link
                 )
-                self._trail.append((call_id, stored))
-            case NewCall(call) | CallChanged(call):
-                self._calls[call.call_id] = call
+                self._rows.trail.append((call_id, stored))
+            case NewCall(call):
+                self._rows.calls[call.call_id] = call
+            case CallChanged(call):
+                self._rows.calls[call.call_id] = moved(self._rows.calls[call.call_id], call)
             case ClaimRow():
-                self._claims[row.key_mac] = row
+                self._rows.claims[row.key_mac] = row
             case SealedRow():
-                self._sealed[row.call_id, row.kind] = row
+                self._rows.sealed[row.call_id, row.kind] = row
             case ApprovalRow():
-                self._approvals[row.approval_id] = row
+                self._rows.approvals[row.approval_id] = row
             case Vote():
-                self._votes.setdefault(row.approval_id, []).append(row)
+                self._rows.votes.setdefault(row.approval_id, []).append(row)
             case TokenRow():
-                self._tokens[row.token_id] = row
+                self._rows.tokens[row.token_id] = row
 
     async def find(self, subject: Subject) -> Found:
         """The rows around a key, call or approval."""
-        with self._lock:
+        with self._rows.lock:
             return self._load(subject)
 
     async def sealed(self, call_id: str, kind: str) -> SealedRow | None:
         """Encrypted bytes of a call."""
-        return self._sealed.get((call_id, kind))
+        return self._rows.sealed.get((call_id, kind))
 
     async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
         """Calls, newest first."""
-        with self._lock:
-            rows = sorted(self._calls.values(), key=lambda row: row.call_id, reverse=True)
+        with self._rows.lock:
+            rows = sorted(self._rows.calls.values(), key=lambda row: row.call_id, reverse=True)
         return [row for row in rows if _fits(row, wanted)][: wanted.limit]
 
-    async def approvals(self, *, open_only: bool, tenant: str | None = None, limit: int = 100) -> Sequence[ApprovalRow]:
+    async def approvals(
+        self, *, open_only: bool, tenant: str | None = None, limit: int = 100
+    ) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
-        with self._lock:
-            rows = sorted(self._approvals.values(), key=lambda row: row.approval_id, reverse=not open_only)
+        with self._rows.lock:
+            rows = sorted(
+                self._rows.approvals.values(), key=lambda row: row.approval_id, reverse=not open_only
+            )
         wanted = [row for row in rows if not open_only or is_open(row.state)]
         return [row for row in wanted if tenant in {None, row.tenant}][:limit]
 
     async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
         """Intents whose lease ran out."""
         now = await self.now()
-        with self._lock:
-            return [
-                row
-                for row in self._calls.values()
-                if row.effect_state is EffectState.INTENDED and row.lease_until <= now
-            ][:limit]
+        with self._rows.lock:
+            intended = [row for row in self._rows.calls.values() if row.effect_state is EffectState.INTENDED]
+        return sorted((row for row in intended if row.lease_until <= now), key=_by_lease)[:limit]
 
     async def unknown(self, limit: int = 100) -> Sequence[CallRow]:
         """Effects in doubt."""
-        with self._lock:
-            return [row for row in self._calls.values() if row.effect_state is EffectState.UNKNOWN][:limit]
+        with self._rows.lock:
+            unknown = [row for row in self._rows.calls.values() if row.effect_state is EffectState.UNKNOWN]
+        return sorted(unknown, key=_by_lease)[:limit]
 
     async def dispatchable(self, limit: int = 100) -> Sequence[ApprovalRow]:
         """Approvals that are approved and not consumed."""
-        with self._lock:
-            return [row for row in self._approvals.values() if row.state is ApprovalState.APPROVED][:limit]
+        with self._rows.lock:
+            approved = [row for row in self._rows.approvals.values() if row.state is ApprovalState.APPROVED]
+        return sorted(approved, key=lambda row: row.approval_id)[:limit]
 
     async def token(self, token_hash: str) -> TokenRow | None:
         """The token of this hash."""
-        with self._lock:
-            return next((row for row in self._tokens.values() if row.token_hash == token_hash), None)
+        with self._rows.lock:
+            return next((row for row in self._rows.tokens.values() if row.token_hash == token_hash), None)
 
     async def tokens(self) -> Sequence[TokenRow]:
         """All tokens, newest first."""
-        with self._lock:
-            return sorted(self._tokens.values(), key=lambda row: row.token_id, reverse=True)
+        with self._rows.lock:
+            return sorted(self._rows.tokens.values(), key=lambda row: row.token_id, reverse=True)
 
-    async def records(self, *, call_id: str | None = None, newest: int | None = None) -> AsyncIterator[StoredRecord]:
+    async def records(
+        self, *, call_id: str | None = None, newest: int | None = None
+    ) -> AsyncIterator[StoredRecord]:
         """The trail in the order it was written."""
-        with self._lock:
-            trail = list(self._trail[-newest:] if newest is not None else self._trail)
+        with self._rows.lock:
+            start = 0 if newest is None else max(len(self._rows.trail) - newest, 0)
+            trail = self._rows.trail[start:]
         for about, record in trail:
             if call_id is None or about == call_id:
                 yield record
 
     async def heads(self) -> dict[str, tuple[int, bytes]]:
         """Where each chain ends."""
-        with self._lock:
-            return dict(self._heads)
+        with self._rows.lock:
+            return dict(self._rows.heads)
 
     async def now(self) -> int:
-        """The clock, but never before what was recorded."""
-        return max(self._now(), self._latest)
+        """The clock, but never before what was recorded or told."""
+        with self._rows.lock:
+            return self._time()
+
+
+def _by_lease(row: CallRow) -> tuple[int, str]:
+    return row.lease_until, row.call_id
 
 
 def _fits(row: CallRow, wanted: CallFilter) -> bool:

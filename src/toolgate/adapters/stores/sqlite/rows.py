@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from toolgate.domain.approval import Vote
 from toolgate.domain.lifecycle import ApprovalState, EffectState
 from toolgate.domain.rows import (
+    MOVED_FIELDS,
+    NOTHING,
     ApprovalRow,
     ByApproval,
     ByCall,
@@ -25,11 +27,6 @@ if TYPE_CHECKING:
 
 CALL_COLUMNS = ", ".join(CallRow._fields)
 APPROVAL_COLUMNS = ", ".join(ApprovalRow._fields)
-MOVED_FIELDS = CallRow._fields[CallRow._fields.index("updated_at") :]
-"""What may change of a call; the rest is written once."""
-
-_MOVED_AT = CallRow._fields.index("updated_at")
-
 MOVE_CALL = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in MOVED_FIELDS)} WHERE call_id = ?"
 PUT_CLAIM = (
     "INSERT INTO claims VALUES (?, ?, ?, ?, ?) ON CONFLICT (key_mac) DO UPDATE SET call_id = excluded.call_id, "
@@ -38,12 +35,20 @@ PUT_CLAIM = (
 PUT_APPROVAL = f"INSERT OR REPLACE INTO approvals VALUES ({', '.join('?' * len(ApprovalRow._fields))})"
 ADD_VOTE = "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?)"
 PUT_SEALED = "INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)"
-PUT_TOKEN = "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_CREDENTIAL = (
+    "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (token_id) DO UPDATE SET "
+    "token_hash = excluded.token_hash, caller_id = excluded.caller_id, tenant = excluded.tenant, "
+    "roles = excluded.roles, created_at = excluded.created_at, expires_at = excluded.expires_at, "
+    "revoked_at = excluded.revoked_at"
+)
 
 _CALL = f"SELECT {CALL_COLUMNS} FROM calls WHERE call_id = ?"
 _CLAIM = "SELECT key_mac, call_id, caller_id, fingerprint, attach_only FROM claims WHERE key_mac = ?"
 _APPROVAL = f"SELECT {APPROVAL_COLUMNS} FROM approvals WHERE approval_id = ?"
-_VOTES = "SELECT approval_id, revision, voter, roles, reason, at FROM votes WHERE approval_id = ? ORDER BY at"
+_VOTES = (
+    "SELECT approval_id, revision, voter, roles, reason, at FROM votes WHERE approval_id = ? "
+    "ORDER BY at, revision, voter"
+)
 
 _BULK = 32
 """Rows of one multi-row INSERT. A step of SQLite lets go of the interpreter's lock once, so one statement of many
@@ -51,17 +56,23 @@ rows costs one hand-over where many statements would cost as many."""
 
 
 def values(rows: int, columns: int) -> str:
+    """``(?, ?), (?, ?)``: the parameters of a statement that inserts ``rows`` rows."""
     return ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
-INSERT_CALLS = {count: f"INSERT INTO calls VALUES {values(count, len(CallRow._fields))}" for count in (1, _BULK)}
+INSERT_CALLS = {
+    count: f"INSERT INTO calls VALUES {values(count, len(CallRow._fields))}" for count in (1, _BULK)
+}
 INSERT_AUDIT = {
-    count: "INSERT INTO audit (chain_no, chain_seq, call_id, at, record, leaf, link) VALUES " + values(count, 7)
+    count: "INSERT INTO audit (chain_no, chain_seq, call_id, at, record, leaf, link) VALUES "
+    + values(count, 7)
     for count in (1, _BULK)
 }
 
 
-def insert_many(connection: sqlite3.Connection, statements: Mapping[int, str], rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_many(
+    connection: sqlite3.Connection, statements: Mapping[int, str], rows: Sequence[tuple[Any, ...]]
+) -> None:
     """Insert ``rows``, as many at a time as the prepared statements allow."""
     at = 0
     while len(rows) - at >= _BULK:
@@ -74,7 +85,7 @@ def insert_many(connection: sqlite3.Connection, statements: Mapping[int, str], r
 
 def move_values(row: CallRow) -> tuple[Any, ...]:
     """The parameters of ``MOVE_CALL``."""
-    return (*row[_MOVED_AT:], row.call_id)
+    return (*row[-len(MOVED_FIELDS) :], row.call_id)
 
 
 def call_row(values: Sequence[Any]) -> CallRow:
@@ -97,7 +108,7 @@ def token_row(values: Sequence[Any]) -> TokenRow:
 
 
 def token_values(row: TokenRow) -> tuple[Any, ...]:
-    """The parameters of ``PUT_TOKEN``."""
+    """The parameters of ``PUT_CREDENTIAL``."""
     return (*row[:4], json.dumps(sorted(row.roles)), *row[5:])
 
 
@@ -110,7 +121,7 @@ def load(connection: sqlite3.Connection, subject: Subject | None, fresh: Mapping
     """What the decision of a command needs. ``fresh``: calls of this group that are not inserted yet."""
     match subject:
         case None:
-            return Found()
+            return NOTHING
         case ByKey(key_mac):
             row = connection.execute(_CLAIM, (key_mac,)).fetchone()
             if row is None:

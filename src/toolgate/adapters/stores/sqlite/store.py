@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolgate.adapters.stores.answers import Answers
 from toolgate.adapters.stores.sqlite import rows as sql
-from toolgate.adapters.stores.sqlite.connection import connect
+from toolgate.adapters.stores.sqlite.connection import connect, is_of_the_file
 from toolgate.adapters.stores.sqlite.writer import Job, Writer
 from toolgate.domain.audit import StoredRecord
-from toolgate.domain.errors import ConfigurationError, StoreUnavailable
+from toolgate.domain.errors import StoreUnavailable
 from toolgate.domain.rows import ApprovalRow, CallRow, Found, SealedRow, Subject, TokenRow
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _PAGE = 2000
+_IN_DOUBT = "(effect_state IN ('intended', 'unknown') OR incident IS NOT NULL)"
+"""Word for word what the index ``calls_in_doubt`` is limited to: SQLite uses a partial index only where the query
+repeats its condition (SQLite, Partial Indexes, 3)."""
+_OPEN = "state IN ('pending', 'approved')"
+"""Likewise for ``approvals_open``."""
 
 
 class SqliteStore:
@@ -34,6 +39,7 @@ class SqliteStore:
         now: microseconds since the epoch.
         busy_seconds: how long to wait for another process's transaction.
         ring_id: of the keys that belong to this database; a database refuses any other.
+        max_page_count: refuse to grow beyond so many pages; ``None`` for no limit but the disk's.
     """
 
     def __init__(
@@ -49,40 +55,29 @@ class SqliteStore:
         self.path = Path(path)
         self._now = now
         self._busy = busy_seconds
-        self._ring = ring_id
         self._writer = Writer(
-            self.path, boot_id=boot_id, now=now, busy_seconds=busy_seconds, max_page_count=max_page_count
+            self.path,
+            boot_id=boot_id,
+            now=now,
+            busy_seconds=busy_seconds,
+            ring_id=ring_id,
+            max_page_count=max_page_count,
         )
         self._answers = Answers()
         self._readers = threading.local()
         self._open_readers: list[sqlite3.Connection] = []
         self._opened = False
+        self._latest = 0
 
     async def open(self) -> None:
         """Create or migrate the schema and start the writer.
 
         Raises:
-            StoreUnavailable: if the file cannot be opened or written.
-            ConfigurationError: if the keys belong to another database, or a migration was edited.
+            StoreUnavailable: if the file is locked, or the disk does not take it.
+            ConfigurationError: if the file is no ledger, newer, damaged or of other keys, or a migration was edited.
         """
         await asyncio.to_thread(self._writer.start)
         self._opened = True
-        self._check_ring()
-
-    def _check_ring(self) -> None:
-        if not self._ring:
-            return
-        reader = self._reader()
-        row = reader.execute("SELECT value FROM meta WHERE key = 'ring_id'").fetchone()
-        if row is None:
-            connection = connect(self.path, busy_seconds=self._busy, writing=True)
-            connection.execute("INSERT OR IGNORE INTO meta VALUES ('ring_id', ?)", (self._ring,))
-            connection.close()
-            row = reader.execute("SELECT value FROM meta WHERE key = 'ring_id'").fetchone()
-        if row[0] != self._ring:
-            raise ConfigurationError(
-                f"the keys beside {self.path.name} belong to another database; put the right key file back"
-            )
 
     async def close(self) -> None:
         """Write what waits, then close every connection."""
@@ -106,7 +101,7 @@ class SqliteStore:
 
     async def find(self, subject: Subject) -> Found:
         """A point look-up by primary keys, done in place: a hop to a thread would cost more than the read."""
-        return self._read(lambda db: sql.load(db, subject, {}))
+        return self._read(lambda db: _at_one_moment(db, subject))
 
     async def sealed(self, call_id: str, kind: str) -> SealedRow | None:
         """Encrypted bytes of a call."""
@@ -117,12 +112,16 @@ class SqliteStore:
     async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
         """Calls, newest first."""
         where, values = _conditions(wanted)
-        query = f"SELECT {sql.CALL_COLUMNS} FROM calls {where} ORDER BY call_id DESC LIMIT ?"
+        # Few are unresolved whatever the history; left to itself SQLite would walk through all calls, newest first.
+        index = "INDEXED BY calls_in_doubt" if wanted.unresolved else ""
+        query = f"SELECT {sql.CALL_COLUMNS} FROM calls {index} {where} ORDER BY call_id DESC LIMIT ?"
         return await self._list(query, (*values, wanted.limit), sql.call_row)
 
-    async def approvals(self, *, open_only: bool, tenant: str | None = None, limit: int = 100) -> Sequence[ApprovalRow]:
+    async def approvals(
+        self, *, open_only: bool, tenant: str | None = None, limit: int = 100
+    ) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
-        conditions = ["state IN ('pending', 'approved')"] if open_only else []
+        conditions = [_OPEN] if open_only else []
         conditions += ["tenant = ?"] if tenant is not None else []
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         order = "ASC" if open_only else "DESC"
@@ -132,31 +131,41 @@ class SqliteStore:
     async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
         """Intents whose lease ran out."""
         query = (
-            f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE effect_state = 'intended' AND lease_until <= ? "
-            "ORDER BY lease_until LIMIT ?"
+            f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE {_IN_DOUBT} "
+            "AND effect_state = 'intended' AND lease_until <= ? ORDER BY lease_until, call_id LIMIT ?"
         )
         return await self._list(query, (await self.now(), limit), sql.call_row)
 
     async def unknown(self, limit: int = 100) -> Sequence[CallRow]:
         """Effects in doubt."""
-        query = f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE effect_state = 'unknown' ORDER BY lease_until LIMIT ?"
+        query = (
+            f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE {_IN_DOUBT} "
+            "AND effect_state = 'unknown' ORDER BY lease_until, call_id LIMIT ?"
+        )
         return await self._list(query, (limit,), sql.call_row)
 
     async def dispatchable(self, limit: int = 100) -> Sequence[ApprovalRow]:
         """Approvals that are approved and not consumed."""
-        query = f"SELECT {sql.APPROVAL_COLUMNS} FROM approvals WHERE state = 'approved' ORDER BY approval_id LIMIT ?"
+        query = (
+            f"SELECT {sql.APPROVAL_COLUMNS} FROM approvals WHERE {_OPEN} "
+            "AND state = 'approved' ORDER BY approval_id LIMIT ?"
+        )
         return await self._list(query, (limit,), sql.approval_row)
 
     async def token(self, token_hash: str) -> TokenRow | None:
         """The token of this hash."""
-        row = self._read(lambda db: db.execute("SELECT * FROM tokens WHERE token_hash = ?", (token_hash,)).fetchone())
+        row = self._read(
+            lambda db: db.execute("SELECT * FROM tokens WHERE token_hash = ?", (token_hash,)).fetchone()
+        )
         return None if row is None else sql.token_row(row)
 
     async def tokens(self) -> Sequence[TokenRow]:
         """All tokens, newest first."""
         return await self._list("SELECT * FROM tokens ORDER BY token_id DESC", (), sql.token_row)
 
-    async def records(self, *, call_id: str | None = None, newest: int | None = None) -> AsyncIterator[StoredRecord]:
+    async def records(
+        self, *, call_id: str | None = None, newest: int | None = None
+    ) -> AsyncIterator[StoredRecord]:
         """The trail in the order it was written, read in pages, so that a long one needs little memory."""
         where, values = ("AND a.call_id = ?", [call_id]) if call_id is not None else ("", [])
         after = await asyncio.to_thread(self._start_of, newest) if newest is not None else 0
@@ -180,9 +189,10 @@ class SqliteStore:
         return {chain: (seq, link) for chain, seq, link in await self._list(query, (), tuple)}
 
     async def now(self) -> int:
-        """The clock, but never before what was recorded."""
+        """The clock, but never before what was recorded or told."""
         row = self._read(lambda db: db.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone())
-        return max(self._now(), row[0] if row else 0)
+        self._latest = max(self._now(), self._latest, self._writer.decided_at, row[0] if row else 0)
+        return self._latest
 
     def _start_of(self, newest: int) -> int:
         query = "SELECT seq FROM audit ORDER BY seq DESC LIMIT 1 OFFSET ?"
@@ -198,6 +208,8 @@ class SqliteStore:
         try:
             return query(self._reader())
         except sqlite3.Error as broken:
+            if is_of_the_file(broken):
+                self._readers.connection = None
             raise StoreUnavailable(f"the store cannot be read: {broken}") from broken
 
     def _reader(self) -> sqlite3.Connection:
@@ -211,6 +223,24 @@ class SqliteStore:
         return reader
 
 
+def _at_one_moment(db: sqlite3.Connection, subject: Subject) -> Found:
+    """All rows around ``subject``, of one moment.
+
+    A call as it was before a commit and its approval as it is after would together say what never was true. A new
+    key is one statement, which needs no transaction.
+    """
+    found = sql.load(db, subject, {})
+    if found.call is None or found.call.approval_id is None:
+        return found
+    db.execute("BEGIN")
+    try:
+        return sql.load(db, subject, {})
+    finally:
+        # An error of the file ends the transaction by itself, and must not be hidden behind another.
+        if db.in_transaction:
+            db.execute("COMMIT")
+
+
 def _conditions(wanted: CallFilter) -> tuple[str, list[Any]]:
     exact = {
         "tenant": wanted.tenant,
@@ -222,7 +252,7 @@ def _conditions(wanted: CallFilter) -> tuple[str, list[Any]]:
     conditions = [f"{column} = ?" for column, value in exact.items() if value is not None]
     values: list[Any] = [value for value in exact.values() if value is not None]
     if wanted.unresolved:
-        conditions.append("(effect_state = 'unknown' OR incident IS NOT NULL)")
+        conditions += [_IN_DOUBT, "(effect_state = 'unknown' OR incident IS NOT NULL)"]
     if wanted.since is not None:
         conditions.append("received_at >= ?")
         values.append(wanted.since)

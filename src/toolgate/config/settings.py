@@ -1,0 +1,193 @@
+"""What the files of one gateway come to: read in order, a later one has the last word, key by key.
+
+Overrides are the exception: each file tightens what the files before it left, so that no file can take back what
+an earlier one demands. Nothing is imported or opened before it is asked for. Not here: single keys (``sections``).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from toolgate.config.consent import with_default_expiry
+from toolgate.config.imports import import_object
+from toolgate.config.overrides import tightened
+from toolgate.config.places import lines_of
+from toolgate.config.problems import Source, Where
+from toolgate.config.references import resolve
+from toolgate.config.sections import Given, Sections, read_sections
+from toolgate.domain.approval import DEFAULT_EXPIRY
+from toolgate.domain.errors import ConfigurationError
+from toolgate.domain.limits import Limits
+from toolgate.domain.tool import Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toolgate.ports import Callers, Deps
+
+DEFAULT_FILE: Final = "toolgate.toml"
+_SQLITE: Final = "sqlite:///"
+_MAX_FILE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A configuration that was read and checked. What it names is imported by ``tools``, ``deps`` and ``callers``.
+
+    ``store`` may come from a secret and is not part of the repr; it is None where no file says one.
+    """
+
+    files: tuple[Path, ...]
+    limits: Limits
+    store: str | None = field(repr=False)
+    expires_in: Given[float] | None
+    tool_paths: Given[tuple[str, ...]] | None
+    deps_path: Given[str] | None
+    callers_path: Given[str] | None
+    overrides: tuple[Given[Mapping[str, Any]], ...]
+
+    def tools(self) -> list[Tool[Any, Any]]:
+        """The tools of every list that ``tools`` names, tightened by the overrides.
+
+        Raises:
+            ConfigurationError: naming key and line, for what cannot be imported, is no tool, or would be loosened.
+        """
+        if self.tool_paths is None:
+            where = ", ".join(str(file) for file in self.files)
+            raise ConfigurationError(
+                f"{where}: tools: no file names any; write tools = ['package.module:tools']"
+            )
+        found: list[Tool[Any, Any]] = []
+        for place, path in enumerate(self.tool_paths.value):
+            found += _listed(path, self.tool_paths.where.below(place))
+        return self._tightened(found)
+
+    def deps(self) -> Deps | None:
+        """The ``deps`` hook, imported."""
+        return cast("Deps | None", _hook(self.deps_path, "an async context manager (caller) -> dependencies"))
+
+    def callers(self) -> Callers | None:
+        """The ``callers`` hook, imported."""
+        hook = _hook(self.callers_path, "an async function (id, tenant) -> Caller | None")
+        return cast("Callers | None", hook)
+
+    def _tightened(self, tools: Iterable[Tool[Any, Any]]) -> list[Tool[Any, Any]]:
+        by_name = {tool.name: tool for tool in tools}
+        for override in self.overrides:
+            name = str(override.where.path[-1])
+            if name not in by_name:
+                raise override.where.unknown(by_name)
+            tool = by_name[name]
+            contract = tightened(
+                tool.contract, override.value, override.where, result_size=self.limits.result_size
+            )
+            by_name[name] = tool.with_contract(contract)
+        if self.expires_in is not None:
+            by_name = {name: _expiring(tool, self.expires_in.value) for name, tool in by_name.items()}
+        return [by_name[tool.name] for tool in tools]
+
+
+def load_settings(*files: str | Path) -> Settings:
+    """Read ``files`` in order; without one, ``toolgate.toml`` in the working directory.
+
+    Raises:
+        ConfigurationError: naming file, line, key and what would be right.
+        NotBuiltYet: for a key that is designed and not built.
+    """
+    paths = tuple(Path(file) for file in files or (DEFAULT_FILE,))
+    said = [_read(path) for path in paths]
+    expiry = _last(sections.expires_in for sections in said)
+    limits: dict[str, Given[Any]] = {}
+    for sections in said:
+        limits |= sections.limits
+    return Settings(
+        files=paths,
+        limits=Limits(
+            **{key: given.value for key, given in limits.items()},
+            approval_expires_in=expiry.value if expiry else DEFAULT_EXPIRY,
+        ),
+        store=_store(_last(sections.store for sections in said)),
+        expires_in=expiry,
+        tool_paths=_last(sections.tools for sections in said),
+        deps_path=_last(sections.deps for sections in said),
+        callers_path=_last(sections.callers for sections in said),
+        overrides=tuple(override for sections in said for override in sections.overrides),
+    )
+
+
+def _read(path: Path) -> Sections:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_FILE + 1)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: there is no such file; name one, or write it") from None
+    except OSError as fault:
+        raise ConfigurationError(f"{path}: it cannot be read: {fault.strerror}") from None
+    if len(raw) > _MAX_FILE:
+        raise ConfigurationError(f"{path}: it is longer than {_MAX_FILE} bytes, so it is no configuration")
+    try:
+        text = raw.decode()
+        document = tomllib.loads(text)
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: it is not text in UTF-8") from None
+    except tomllib.TOMLDecodeError as broken:
+        raise ConfigurationError(f"{path}: it is not valid TOML: {broken}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path}: it is nested too deep") from None
+    return read_sections(document, Source(path, lines_of(text)))
+
+
+def _last(given: Iterable[Given[Any] | None]) -> Given[Any] | None:
+    """What the last file says that says anything."""
+    return next((one for one in reversed(tuple(given)) if one is not None), None)
+
+
+def _store(given: Given[str] | None) -> str | None:
+    """The store's URL, a relative path made relative to the file that names it. Never repeats the value."""
+    if given is None:
+        return None
+    url = resolve(given.value, given.where)
+    if url.startswith(("postgresql://", "postgres://")):
+        raise given.where.not_built("Postgres is not built yet; write 'sqlite:///toolgate.db'")
+    if url in {"memory", "memory://"}:
+        return "memory"
+    path = url.removeprefix(_SQLITE)
+    if not url.startswith(_SQLITE) or not path:
+        raise given.where.wrong("this is no store; write 'sqlite:///toolgate.db', or 'memory'")
+    return f"{_SQLITE}{given.where.source.folder / path}"
+
+
+def _listed(path: str, where: Where) -> Sequence[Tool[Any, Any]]:
+    found = import_object(path, where)
+    tools = [found] if isinstance(found, Tool) else found
+    if not isinstance(tools, list | tuple):
+        raise where.wrong(f"{path} is {_kind(found)}, and no list of tools")
+    for tool in tools:
+        if not isinstance(tool, Tool):
+            raise where.wrong(f"{path} holds {_kind(tool)}, which is no tool; put @tool(...) on the function")
+    return tools
+
+
+def _hook(given: Given[str] | None, what: str) -> Any:
+    if given is None:
+        return None
+    found = import_object(given.value, given.where)
+    if not callable(found):
+        raise given.where.wrong(f"{given.value} is {_kind(found)}; it has to be {what}")
+    return found
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _expiring(tool: Tool[Any, Any], expires_in: float) -> Tool[Any, Any]:
+    approval = tool.contract.approval
+    if approval is None:
+        return tool
+    return tool.with_contract(replace(tool.contract, approval=with_default_expiry(approval, expires_in)))

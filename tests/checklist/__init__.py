@@ -1,0 +1,1 @@
+"""Tests of the eleven questions and of `toolgate check`."""

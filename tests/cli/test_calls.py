@@ -1,0 +1,293 @@
+"""Calls from the command line: through the whole gate, listed, shown, and resolved by a person."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli import desk
+from tests.cli.conftest import MAYA, Shop, until
+from toolgate import Gateway, Unknown
+from toolgate.domain.lifecycle import EffectState
+from toolgate.domain.rows import ByCall
+from toolgate.ports import CallFilter
+
+
+async def lose_a_reply(gateway: Gateway, order_id: int = 5) -> Unknown:
+    outcome = await gateway.call("drop_reply", {"order_id": order_id}, caller=MAYA, agent="assistant")
+    assert isinstance(outcome, Unknown)
+    return outcome
+
+
+# --- call -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("M14.3")
+async def test_a_tool_is_called_through_the_gate_and_its_answer_is_what_a_model_gets(shop: Shop) -> None:
+    maya = await shop.token("u-maya", "support")
+
+    for_programs = await shop("call", "read_order", "--args", '{"order_id": 4}', "--json", token=maya)
+    for_people = await shop("call", "read_order", "--args", '{"order_id": 4}', token=maya)
+
+    assert for_programs.code == for_people.code == 0
+    assert for_programs.json["ok"] is True
+    assert for_programs.json["result"]["order_id"] == 4
+    assert "succeeded" in for_people.out
+    assert '"order_id": 4' in for_people.out
+
+
+@pytest.mark.req("M14.3")
+async def test_arguments_come_from_the_line_a_file_or_standard_input(shop: Shop, tmp_path: Path) -> None:
+    maya = await shop.token("u-maya", "support")
+    file = tmp_path / "args.json"
+    file.write_text('{"order_id": 2}')
+
+    from_file = await shop("call", "read_order", "--args", f"@{file}", "--json", token=maya)
+    from_stdin = await shop(
+        "call", "read_order", "--args", "-", "--json", token=maya, stdin='{"order_id": 3}'
+    )
+    from_nowhere = await shop("call", "read_order", "--args", f"@{tmp_path}/none", token=maya)
+
+    assert from_file.json["result"]["order_id"] == 2
+    assert from_stdin.json["result"]["order_id"] == 3
+    assert from_nowhere.code == 2
+
+
+@pytest.mark.req("M14.3", "M3.6", "M2.3")
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"order_id": "4"}', '{"order_id": 4, "order_id": 5}', '{"order_id": NaN}', "{", "[]", "4", '{"x": 1}'],
+)
+async def test_the_command_line_is_no_more_lenient_than_any_other_door(shop: Shop, arguments: str) -> None:
+    maya = await shop.token("u-maya", "support")
+
+    ran = await shop("call", "read_order", "--args", arguments, "--json", token=maya)
+
+    assert ran.code == 1
+    assert (ran.json["error_type"], ran.json["effect"]) == ("invalid_arguments", "none")
+
+
+@pytest.mark.req("M14.3", "M14.11")
+async def test_the_exit_code_of_a_call_tells_its_outcomes_apart(shop: Shop) -> None:
+    maya = await shop.token("u-maya", "support")
+    big = '{"order_id": 1, "amount_cents": 9000}'
+    small = '{"order_id": 1, "amount_cents": 900}'
+
+    codes = [
+        (await shop("call", name, "--args", arguments, "--workflow", workflow, token=maya)).code
+        for name, arguments, workflow in (
+            ("refund", small, "w1"),
+            ("refund", small, "w1"),
+            ("refund", big, "w1"),
+            ("refund", big, "w2"),
+            ("drop_reply", '{"order_id": 5}', "w3"),
+            ("no_such_tool", "{}", "w4"),
+        )
+    ]
+
+    assert codes == [0, 0, 1, 4, 5, 1]
+    assert desk.refunds == [1, 5]
+
+
+@pytest.mark.req("M14.3", "M9.6")
+async def test_no_workflow_is_invented_where_the_key_needs_one(shop: Shop) -> None:
+    maya = await shop.token("u-maya", "support")
+
+    ran = await shop("call", "refund", "--args", '{"order_id": 1, "amount_cents": 900}', "--json", token=maya)
+
+    assert ran.code == 1
+    assert "workflow" in ran.json["message"]
+    assert desk.refunds == []
+
+
+@pytest.mark.req("M14.3", "X5.4")
+async def test_a_call_whose_record_cannot_be_written_runs_nothing_and_is_a_fault(shop: Shop) -> None:
+    maya = await shop.token("u-maya", "support")
+    shop.database.chmod(0o444)
+    shop.database.write_bytes(b"this is no database any more" * 200)
+
+    ran = await shop(
+        "call", "refund", "--args", '{"order_id": 1, "amount_cents": 1}', "--workflow", "w", token=maya
+    )
+
+    assert ran.code in {2, 3}
+    assert "Traceback" not in ran.err
+    assert desk.refunds == []
+
+
+# --- list and show --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("M11.14")
+async def test_calls_are_listed_newest_first_whole_at_80_columns_and_can_be_narrowed(shop: Shop) -> None:
+    async with shop.gateway() as gateway:
+        first = await gateway.call("read_order", {"order_id": 1}, caller=MAYA, agent="assistant")
+        second = await lose_a_reply(gateway)
+
+        table = await shop("calls", "list")
+        everything = (await shop("calls", "list", "--json")).json
+        unresolved = (await shop("calls", "list", "--unresolved", "--json")).json
+        of_nobody = (await shop("calls", "list", "--caller", "u-nobody", "--json")).json
+        page = (await shop("calls", "list", "--before", second.call_id, "--json")).json
+
+    assert first.call_id in table.out
+    assert second.call_id in table.out
+    assert max(len(line) for line in table.out.splitlines()) <= 80
+    assert [row["call_id"] for row in everything] == [second.call_id, first.call_id]
+    assert [row["call_id"] for row in unresolved] == [second.call_id]
+    assert (of_nobody, [row["call_id"] for row in page]) == ([], [first.call_id])
+
+
+@pytest.mark.req("M11.14")
+async def test_a_call_is_shown_with_its_events_and_no_sensitive_value(shop: Shop) -> None:
+    async with shop.gateway() as gateway:
+        outcome = await gateway.call(
+            "refund",
+            {"order_id": 6, "amount_cents": 100, "card_hint": "4242"},
+            caller=MAYA,
+            workflow="case-6",
+            agent="assistant",
+        )
+
+        shown = await shop("calls", "show", outcome.call_id)
+        data = (await shop("calls", "show", outcome.call_id, "--json")).json
+
+    assert all(
+        part in shown.out for part in ("refund", "u-maya of acme", "case-6", "applied", "intended", "settled")
+    )
+    assert "4242" not in shown.out + json.dumps(data)
+    assert [event["transition"] for event in data["events"]] == ["intended", "settled"]
+    assert (await shop("calls", "show", "call_none")).code == 1
+
+
+# --- resolve --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("X1.7")
+async def test_a_person_says_once_how_an_unknown_call_ended(shop: Shop) -> None:
+    ruth = await shop.token("u-ruth", "operator")
+    async with shop.gateway() as gateway:
+        unknown = await lose_a_reply(gateway)
+
+        resolved = await shop(
+            "calls", "resolve", unknown.call_id, "--applied", "--reason", "seen", "--json", token=ruth
+        )
+        again = await shop("calls", "resolve", unknown.call_id, "--not-applied", "--reason", "no", token=ruth)
+        events = (await shop("calls", "show", unknown.call_id, "--json")).json["events"]
+
+    assert (resolved.code, again.code) == (0, 1)
+    assert (resolved.json["status"], resolved.json["effect_state"]) == ("succeeded", "applied")
+    assert (events[-1]["transition"], events[-1]["actor"], events[-1]["reason"]) == (
+        "resolved",
+        "u-ruth",
+        "seen",
+    )
+
+
+@pytest.mark.req("X1.7", "M4.7")
+@pytest.mark.parametrize(
+    ("roles", "tenant", "words"),
+    [(("support",), "acme", "needs the role operator"), (("operator",), "umbra", "there is no such call")],
+)
+async def test_resolving_takes_the_role_and_the_tenant(
+    shop: Shop, roles: tuple[str, ...], tenant: str, words: str
+) -> None:
+    token = await shop.token("u-ruth", *roles, tenant=tenant)
+    async with shop.gateway() as gateway:
+        unknown = await lose_a_reply(gateway)
+
+        ran = await shop("calls", "resolve", unknown.call_id, "--applied", "--reason", "seen", token=token)
+        row = (await gateway.store.find(ByCall(unknown.call_id))).call
+
+    assert ran.code == 1
+    assert words in ran.err
+    assert row is not None
+    assert row.status == "unknown"
+
+
+@pytest.mark.req("X1.7", "M14.11")
+async def test_resolving_says_which_way_and_why(shop: Shop) -> None:
+    ruth = await shop.token("u-ruth", "operator")
+
+    neither = await shop("calls", "resolve", "call_x", "--reason", "seen", token=ruth)
+    no_reason = await shop("calls", "resolve", "call_x", "--applied", token=ruth)
+
+    assert (neither.code, no_reason.code) == (2, 2)
+    assert "--not-applied" in neither.err
+
+
+@pytest.mark.req("X1.22", "X1.8")
+async def test_not_applied_is_refused_while_a_live_gateway_may_still_be_running_it(shop: Shop) -> None:
+    ruth = await shop.token("u-ruth", "operator")
+    async with shop.gateway(lease=3600.0) as gateway:
+        calling = asyncio.ensure_future(gateway.call("send_mail", {"to": "ada"}, caller=MAYA))
+        await asyncio.to_thread(shop.clock.wait_for_alarm, within=5.0)
+        await until(lambda: intended(gateway))
+        (row,) = (await shop("calls", "list", "--json")).json
+        running = await shop(
+            "calls", "resolve", row["call_id"], "--not-applied", "--reason", "no", token=ruth
+        )
+        shop.clock.advance(6.0)
+        unknown = await calling
+
+        refused = await shop(
+            "calls", "resolve", unknown.call_id, "--not-applied", "--reason", "no", token=ruth
+        )
+        desk.mail_may_go.set()
+        await until(lambda: is_known(gateway, unknown.call_id))
+        ended = await effect_of(gateway, unknown.call_id)
+
+    assert isinstance(unknown, Unknown)
+    assert (running.code, refused.code) == (1, 1)
+    assert "only unknown ones are resolved" in running.err
+    assert "may still be running" in refused.err
+    assert (ended, desk.mails) == (EffectState.APPLIED, ["ada"])
+
+
+async def intended(gateway: Gateway) -> bool:
+    return bool(await gateway.store.calls(CallFilter(status="running")))
+
+
+async def is_known(gateway: Gateway, call_id: str) -> bool:
+    return await effect_of(gateway, call_id) is not EffectState.UNKNOWN
+
+
+async def effect_of(gateway: Gateway, call_id: str) -> EffectState | None:
+    row = (await gateway.store.find(ByCall(call_id))).call
+    assert row is not None
+    return row.effect_state
+
+
+@pytest.mark.req("X1.7", "X1.22", "M9.9")
+async def test_not_applied_frees_the_key_once_no_attempt_can_be_running(shop: Shop) -> None:
+    ruth = await shop.token("u-ruth", "operator")
+    async with shop.gateway() as gateway:
+        unknown = await lose_a_reply(gateway)
+        blocked = await gateway.call("drop_reply", {"order_id": 5}, caller=MAYA)
+
+        words = ("calls", "resolve", unknown.call_id, "--not-applied", "--reason", "checked")
+        leased = await shop(*words, token=ruth)
+        shop.clock.advance(60.0)
+        # Any record moves the store's time on, past the lease.
+        await gateway.call("read_order", {"order_id": 1}, caller=MAYA)
+        resolved = await shop(*words, token=ruth)
+        again = await gateway.call("drop_reply", {"order_id": 5}, caller=MAYA)
+
+    assert (leased.code, resolved.code) == (1, 0), resolved.err
+    assert "may still be running" in leased.err
+    assert blocked.call_id == unknown.call_id
+    assert again.call_id != unknown.call_id
+    assert desk.refunds == [5, 5]
+
+
+@pytest.mark.req("M14.11")
+async def test_words_that_no_call_can_have_are_a_misuse(shop: Shop) -> None:
+    maya = await shop.token("u-maya", "support")
+
+    ran = await shop("call", "read_order", "--workflow", "w" * 300, token=maya)
+
+    assert ran.code == 2
+    assert "workflow id" in ran.err

@@ -1,0 +1,182 @@
+"""A place where gateways come and go over one ledger: memory or SQLite, on a clock that stands still.
+
+Here: opening the next gateway on what the last one left, ending one as a crash does, and waiting until what
+flies has landed. Not here: tools and what is expected of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import warnings
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from toolgate import Gateway, StoreUnavailable
+from toolgate.adapters.keys import Keyring
+from toolgate.adapters.stores.memory import MemoryStore
+from toolgate.adapters.stores.sqlite import SqliteStore
+from toolgate.operations.decide_approval import decide_approval
+from toolgate.testing.clock import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from toolgate import Caller, Tool
+    from toolgate.domain.audit import StoredRecord
+    from toolgate.domain.commands import Answer, Command
+    from toolgate.domain.rows import ApprovalRow, CallRow, Found, SealedRow, Subject, TokenRow
+    from toolgate.ports import CallFilter, Store
+
+Kind = Literal["memory", "sqlite"]
+KINDS: tuple[Kind, ...] = ("memory", "sqlite")
+
+
+class Guillotine:
+    """A store whose process can be killed: after ``fall`` every call of it raises, and nothing of it is written."""
+
+    def __init__(self, inner: Store) -> None:
+        self.inner = inner
+        self.fallen = False
+
+    def fall(self) -> None:
+        """The process is dead from here on."""
+        self.fallen = True
+
+    def _alive(self) -> Store:
+        if self.fallen:
+            raise StoreUnavailable("this process was killed")
+        return self.inner
+
+    async def open(self) -> None:
+        await self._alive().open()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def execute(self, command: Command) -> Answer:
+        return await self._alive().execute(command)
+
+    async def find(self, subject: Subject) -> Found:
+        return await self._alive().find(subject)
+
+    async def sealed(self, call_id: str, kind: str) -> SealedRow | None:
+        return await self._alive().sealed(call_id, kind)
+
+    async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
+        return await self._alive().calls(wanted)
+
+    async def approvals(
+        self, *, open_only: bool, tenant: str | None = None, limit: int = 100
+    ) -> Sequence[ApprovalRow]:
+        return await self._alive().approvals(open_only=open_only, tenant=tenant, limit=limit)
+
+    async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
+        return await self._alive().lapsed(limit)
+
+    async def unknown(self, limit: int = 100) -> Sequence[CallRow]:
+        return await self._alive().unknown(limit)
+
+    async def dispatchable(self, limit: int = 100) -> Sequence[ApprovalRow]:
+        return await self._alive().dispatchable(limit)
+
+    async def token(self, token_hash: str) -> TokenRow | None:
+        return await self._alive().token(token_hash)
+
+    async def tokens(self) -> Sequence[TokenRow]:
+        return await self._alive().tokens()
+
+    async def records(
+        self, *, call_id: str | None = None, newest: int | None = None
+    ) -> AsyncIterator[StoredRecord]:
+        async for record in self._alive().records(call_id=call_id, newest=newest):
+            yield record
+
+    async def heads(self) -> dict[str, tuple[int, bytes]]:
+        return await self._alive().heads()
+
+    async def now(self) -> int:
+        return await self._alive().now()
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """One ledger, one clock, one set of keys; as many gateways on it as a test wants."""
+
+    kind: Kind
+    folder: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+    keys: Keyring = field(default_factory=Keyring.ephemeral)
+    _memory: MemoryStore | None = None
+    _boots: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def database(self) -> Path:
+        """The file of the SQLite ledger."""
+        return self.folder / "ledger.db"
+
+    def store(self) -> Guillotine:
+        """The ledger as the next process opens it."""
+        boot = f"stage-{next(self._boots):06}"
+        if self.kind == "sqlite":
+            return Guillotine(SqliteStore(self.database, boot_id=boot, now=self.clock.now))
+        last = self._memory
+        self._memory = (
+            MemoryStore(boot_id=boot, now=self.clock.now) if last is None else last.reopen(boot_id=boot)
+        )
+        return Guillotine(self._memory)
+
+    def gateway(self, *tools: Tool[Any, Any], store: Store | None = None, **given: Any) -> Gateway:
+        """A gateway on the ledger; housekeeping comes when the test says ``sweep``."""
+        with warnings.catch_warnings():
+            # That the memory store forgets is what a stage is not concerned with.
+            warnings.simplefilter("ignore", UserWarning)
+            return Gateway(
+                tools,
+                store=store or self.store(),
+                clock=self.clock,
+                keys=self.keys,
+                housekeeping=None,
+                **given,
+            )
+
+
+async def landed(gateway: Gateway) -> None:
+    """Wait until every call that was on its way has ended, in whichever loop it runs."""
+    for flight in list(gateway.world.flights.values()):
+        if flight.lane is not None:
+            await asyncio.wrap_future(flight.lane.start(end_of(flight)))
+
+
+async def end_of(flight: Any) -> None:
+    """Wait, in the loop of ``flight``, until its task has ended."""
+    # The flight was handed to this loop before this coroutine was, so its task is there.
+    if flight.task is not None:
+        await asyncio.wait([flight.task])
+
+
+async def sweep(gateway: Gateway) -> None:
+    """One round of housekeeping, and what it started has ended."""
+    await gateway.sweep()
+    await landed(gateway)
+
+
+async def approve(
+    gateway: Gateway, approval_id: str, *voters: Caller, reason: str = "checked with the customer"
+) -> ApprovalRow:
+    """Each of ``voters`` approves; the test fails if one may not."""
+    row: ApprovalRow | str = "nobody voted"
+    for voter in voters:
+        row = await decide_approval(gateway.store, approval_id, "approve", voter=voter, reason=reason)
+        assert not isinstance(row, str), row
+    assert not isinstance(row, str), row
+    return row
+
+
+async def deny(gateway: Gateway, approval_id: str, voter: Caller) -> ApprovalRow:
+    """``voter`` denies; the test fails if they may not."""
+    row = await decide_approval(gateway.store, approval_id, "deny", voter=voter, reason="not this one")
+    assert not isinstance(row, str), row
+    return row
