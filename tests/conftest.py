@@ -13,6 +13,8 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.crash.tally import pytest_terminal_summary  # noqa: F401 - a controller of xdist loads no nested conftest
+
 # Duration is watched by the time-out of the whole test: a busy machine must not fail a property.
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("local", _PATIENT, print_blob=True)

@@ -254,7 +254,9 @@ class Gateway:
     def _settle_what_flies(self) -> None:
         """Wait for calls on their way, up to their deadlines: a call that was dispatched has an outcome to record."""
         while flights := [flight for flight in list(self._world.flights.values()) if not flight.answered]:
-            if all(flight.deadline + self._world.settle_grace < self._clock.monotonic() for flight in flights):
+            if all(
+                flight.deadline + self._world.settle_grace < self._clock.monotonic() for flight in flights
+            ):
                 return
             time.sleep(0.01)
 
@@ -285,7 +287,12 @@ class Gateway:
         return Flow(self, self._workflow(id, agent=agent, model=model, user_input=user_input), caller)
 
     def _workflow(
-        self, id: str | None, *, agent: str | None = None, model: str | None = None, user_input: str | None = None
+        self,
+        id: str | None,
+        *,
+        agent: str | None = None,
+        model: str | None = None,
+        user_input: str | None = None,
     ) -> Workflow:
         for of, value in (("a workflow id", id), ("the agent", agent), ("the model", model)):
             if value is not None and (problem := name_problem(value, of=of)):
@@ -535,7 +542,7 @@ class Gateway:
     def _keep_house(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._sweep()
+                self._sweep(patient=True)
             except (StoreUnavailable, StoreInDoubt) as fault:
                 _log.warning("housekeeping waits for the store: %s", type(fault).__name__)
             except Exception as fault:  # noqa: BLE001 - one bad row must not end recovery for all others
@@ -547,7 +554,7 @@ class Gateway:
         """One round of housekeeping, now: recovery, expiry, pick-up of approved calls, leases."""
         await asyncio.to_thread(self._sweep)
 
-    def _sweep(self) -> None:
+    def _sweep(self, *, patient: bool = False) -> None:
         lanes = self._running()
         with self._sweeping:
             lanes.service.start(self._service_round(lanes)).result()
@@ -555,7 +562,7 @@ class Gateway:
             if lane is None or self._stopping.is_set():
                 return
             if self._reconciling is None or self._reconciling.done():
-                self._reconciling = lane.start(recover.reconcile_unknown(self._world))
+                self._reconciling = lane.start(recover.reconcile_unknown(self._world, patient=patient))
             # A reconcile that blocks its loop must not end recovery for all others: the next round looks again.
             wait([self._reconciling], timeout=RECONCILE_PATIENCE)
             if self._reconciling.done():
@@ -601,7 +608,9 @@ def _open_store(
     if store in {"memory", "memory://"}:
         return MemoryStore(boot_id=boot_id, now=clock.now), keys or Keyring.ephemeral()
     if not store.startswith("sqlite:///"):
-        raise ConfigurationError(f"store=: {store.split(':')[0]!r} is no store; write 'sqlite:///toolgate.db'")
+        raise ConfigurationError(
+            f"store=: {store.split(':')[0]!r} is no store; write 'sqlite:///toolgate.db'"
+        )
     path = Path(store.removeprefix("sqlite:///"))
     ring = keys or open_keys(path)
     ring_id = ring.ring_id if isinstance(ring, Keyring) else ""

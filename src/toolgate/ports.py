@@ -111,7 +111,9 @@ class Store(Protocol):
     async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
         """Calls, newest first."""
 
-    async def approvals(self, *, open_only: bool, tenant: str | None = None, limit: int = 100) -> Sequence[ApprovalRow]:
+    async def approvals(
+        self, *, open_only: bool, tenant: str | None = None, limit: int = 100
+    ) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
 
     async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
@@ -129,7 +131,9 @@ class Store(Protocol):
     async def tokens(self) -> Sequence[TokenRow]:
         """All tokens, newest first."""
 
-    def records(self, *, call_id: str | None = None, newest: int | None = None) -> AsyncIterator[StoredRecord]:
+    def records(
+        self, *, call_id: str | None = None, newest: int | None = None
+    ) -> AsyncIterator[StoredRecord]:
         """The trail in the order it was written; ``newest`` only the last so many."""
 
     async def heads(self) -> dict[str, tuple[int, bytes]]:

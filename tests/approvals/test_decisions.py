@@ -358,7 +358,7 @@ async def test_a_decision_on_something_else_than_what_waits_is_refused(
         {"cents": 6},
         {"version": "2"},
     ],
-    ids=str,
+    ids=["caller", "tenant", "agent", "workflow", "order", "cents", "version"],
 )
 async def test_whatever_an_approver_agrees_to_is_bound_by_the_digest(
     tmp_path: Path, desk: Desk, change: dict[str, Any]

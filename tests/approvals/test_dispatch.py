@@ -301,7 +301,11 @@ async def test_a_directory_that_fails_runs_nothing_now_and_holds_up_nobody_else(
 
 
 @pytest.mark.req("X2.11")
-@pytest.mark.parametrize("change", [{"version": "2"}, {"roles": {"clerk", "guest"}}, {"timeout": 6}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [{"version": "2"}, {"roles": {"clerk", "guest"}}, {"timeout": 6}],
+    ids=["version", "roles", "timeout"],
+)
 async def test_a_changed_contract_cancels_what_was_approved_for_the_old_one(
     stage: Stage, desk: Desk, change: dict[str, Any]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,18 +13,18 @@ from toolgate.domain.canonical import canonical_json
 from toolgate.domain.rows import CallRow
 from toolgate.domain.trail import FLAT_NAMES, call_record, flat_line
 
-words = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=20)
+words = st.text(alphabet=st.characters(codec="utf-8"), max_size=20)
 maybe = st.none() | words
 scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | words | st.floats(-1e6, 1e6)
 
 
 @st.composite
 def calls(draw: st.DrawFn) -> CallRow:
-    plain = {
+    plain: dict[str, Any] = {
         name: draw(words)
         for name in ("call_id", "tenant", "tool", "version", "caller_id", "workflow_id", "surface", "status")
     }
-    optional = {
+    optional: dict[str, Any] = {
         name: draw(maybe) for name in ("agent", "model", "request_id", "trace", "error_type", "approval_id")
     }
     return CallRow(

@@ -394,6 +394,16 @@ def test_an_error_that_the_gate_could_not_read_is_found() -> None:
 
         code = "mute"
 
+        @property
+        def message(self) -> str:
+            raise RuntimeError("no words")
+
+    class Bare(ToolError):
+        """It leaves out what it may."""
+
+        code = "bare"
+        effect = "none"
+
         def __init__(self) -> None:
             self.order = 1
 
@@ -416,9 +426,14 @@ def test_an_error_that_the_gate_could_not_read_is_found() -> None:
     def add_line(count: Count) -> None:
         """Add a line to the day's log."""
 
+    @writing(raises={Bare})
+    def add_mark(count: Count) -> None:
+        """Add a mark to the day's log."""
+
     (defect,) = defects(add_note, Question.FAILURE)
-    assert "super().__init__" in defect.why
+    assert "readable" in defect.why
     assert noes(check_one(add_line)) == set()
+    assert noes(check_one(add_mark)) == set()
 
 
 @pytest.mark.req("M13.1")

@@ -52,7 +52,7 @@ def is_design(page: Path) -> bool:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not is_design(page)], ids=name)
 def test_the_code_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
-    program = []
+    program: list[str] = []
     for block in blocks(page):
         if block.language == "python":
             program.append(

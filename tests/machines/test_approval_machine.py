@@ -293,9 +293,9 @@ class SqliteApprovalMachine(ApprovalMachine):
 
 
 TestApprovalsInMemory = ApprovalMachine.TestCase
-TestApprovalsInMemory.settings = effort(30, 30)
+TestApprovalsInMemory.settings = effort(50, 30)
 TestApprovalsInMemory.pytestmark = [pytest.mark.req("X1.16"), pytest.mark.req("X2.6")]  # type: ignore[attr-defined]
 
 TestApprovalsInSqlite = SqliteApprovalMachine.TestCase
-TestApprovalsInSqlite.settings = effort(15, 25)
+TestApprovalsInSqlite.settings = effort(25, 25)
 TestApprovalsInSqlite.pytestmark = [pytest.mark.req("X1.16"), pytest.mark.req("X2.6")]  # type: ignore[attr-defined]

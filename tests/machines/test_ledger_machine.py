@@ -483,9 +483,9 @@ class SqliteLedgerMachine(LedgerMachine):
 
 
 TestLedgerInMemory = LedgerMachine.TestCase
-TestLedgerInMemory.settings = effort(60, 30)
+TestLedgerInMemory.settings = effort(100, 30)
 TestLedgerInMemory.pytestmark = pytest.mark.req("X1.16")  # type: ignore[attr-defined]
 
 TestLedgerInSqlite = SqliteLedgerMachine.TestCase
-TestLedgerInSqlite.settings = effort(25, 25)
+TestLedgerInSqlite.settings = effort(40, 25)
 TestLedgerInSqlite.pytestmark = pytest.mark.req("X1.16")  # type: ignore[attr-defined]

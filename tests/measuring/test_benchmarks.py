@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import history, subjects
-from benchmarks.measure import load, side_by_side
+from benchmarks.measure import Call, load, side_by_side
 from toolgate.operations.verify_audit import verify_audit
 from toolgate.ports import CallFilter
 
@@ -39,7 +39,7 @@ async def test_the_measured_contracts_have_limits_keys_and_deadlines() -> None:
 async def test_subjects_take_turns_and_are_measured_alike() -> None:
     seen: list[str] = []
 
-    def call(name: str) -> subjects.Call:
+    def call(name: str) -> Call:
         async def one(_: int) -> None:
             seen.append(name)
 

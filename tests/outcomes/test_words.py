@@ -57,7 +57,7 @@ def test_every_exception_belongs_to_exactly_one_whose_fault_it_is() -> None:
 
 
 def test_the_drawn_tree_is_the_tree() -> None:
-    drawn = re.findall(r"[├└]── (\w+)|^    (ToolgateError)$", errors.__doc__ or "", re.MULTILINE)
+    drawn = re.findall(r"[├└]── (\w+)|^(ToolgateError)$", errors.__doc__ or "", re.MULTILINE)
     names = {name for pair in drawn for name in pair if name}
     kinds = {
         name for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, ToolgateError)

@@ -422,8 +422,12 @@ async def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "gate.db"
     async with Gateway([], store=f"sqlite:///{path}", housekeeping=None) as gateway:
         await gateway.call("nothing", {}, caller=Caller("u1"))
-        files = [file for file in tmp_path.glob("gate.db*") if file.suffix != ".lock"]
-        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in files}
+        modes = _modes(tmp_path)
 
     assert set(modes) >= {"gate.db", "gate.db-wal", "gate.db.keys"}
     assert set(modes.values()) == {0o600}
+
+
+def _modes(folder: Path) -> dict[str, int]:
+    files = [file for file in folder.glob("gate.db*") if file.suffix != ".lock"]
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in files}

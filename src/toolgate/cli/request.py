@@ -136,4 +136,5 @@ def _joined(*parts: object) -> str:
 
 def _vote(vote: Vote, revision: int) -> str:
     void = "" if vote.revision == revision else " (void: it was edited since)"
-    return printable(f"{vote.voter} approved at {iso(vote.at)}{void}: {vote.reason}")
+    said = " ".join(vote.reason.splitlines())  # on its one line, or it could pass for another vote
+    return printable(f"{vote.voter} approved at {iso(vote.at)}{void}: {said}")

@@ -7,6 +7,7 @@ replayed and written in a file. Not here: the states of an approval (``lifecycle
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -215,9 +216,23 @@ class Tally:
     voters: tuple[str, ...] = field(default=())
 
 
+def person(caller_id: str) -> str:
+    """Whom an id means when people are counted: case, surrounding space and Unicode form make nobody a second person.
+
+    An identity provider that writes an address once as ``Ann@`` and once as ``ann@`` must not give anybody two votes,
+    or let them approve what they asked for. Everywhere else an id is taken as it is.
+    """
+    return " ".join(unicodedata.normalize("NFKC", caller_id).casefold().split())
+
+
 def tally(requirement: Requirement, votes: Iterable[Vote], *, revision: int, requester: str) -> Tally:
     """Count the distinct people who approved ``revision``. The requester never counts; every role set must be met."""
-    counted = {vote.voter: vote for vote in votes if vote.revision == revision and vote.voter != requester}
+    counted: dict[str, Vote] = {}
+    people = {person(requester)}
+    for vote in votes:
+        if vote.revision == revision and person(vote.voter) not in people:
+            people.add(person(vote.voter))
+            counted[vote.voter] = vote
     unmet = [
         " or ".join(sorted(roles))
         for roles in requirement.approvers
@@ -236,7 +251,7 @@ def may_vote(requirement: Requirement, voter: Caller, *, requester: str, tenant:
     """Why ``voter`` may not decide, or None where they may. The tenant must be that of the call."""
     if voter.tenant != tenant:
         return "the approval belongs to another tenant"
-    if voter.id == requester:
+    if person(voter.id) == person(requester):
         return "whoever asked for a call may not approve it"
     if not any(roles & voter.roles for roles in requirement.approvers):
         return f"deciding needs the role {requirement.shown_roles()}"

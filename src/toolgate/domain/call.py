@@ -82,12 +82,15 @@ class SealedCall:
     redacted: Mapping[str, JsonValue]
 
     def args_to_run(self) -> Any:
-        """What one attempt gets. Of a call with effects it is read anew from the sealed bytes.
+        """What one attempt gets. Of a call that is bound to its arguments it is read anew from the sealed bytes.
 
         A predicate or an earlier attempt may have changed the objects that it was shown; what runs is what was
         digested, approved and claimed all the same.
+
+        Raises:
+            Unstable: if the input's own validators make something else of the sealed bytes.
         """
-        return self.tool.input.load_again(self.canonical) if self.contract.has_effects else self.args
+        return self.tool.input.load_stable(self.canonical) if self.canonical else self.args
 
     @property
     def call_id(self) -> str:

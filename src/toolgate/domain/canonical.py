@@ -68,8 +68,6 @@ class UnfitJson(_JsonFault):
     """
 
 
-
-
 def encoder(*, sort_keys: bool) -> Callable[[object], str]:
     """Compact JSON without escaping what need not be, NaN refused. Raises what ``json`` raises.
 

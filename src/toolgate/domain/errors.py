@@ -1,21 +1,21 @@
 """The exceptions, one tree. A refusal is a value (``verdict``, ``outcome``) and does not belong here.
 
-    ToolgateError
-    ├── AuthorFault            the tool's author must mend it
-    │   └── ContractError      a contract that cannot be built, or that nothing can grant
-    ├── OperatorFault          configuration, keys, files
-    │   ├── ConfigurationError
-    │   └── NotBuiltYet        asked for, designed, not there: never silently ignored
-    ├── CallerFault            the program that calls the gateway
-    │   ├── UsageError
-    │   └── OutcomeError       raised by ``Outcome.unwrap`` when there is no result to give
-    ├── GateFault              ours, or the machine's
-    │   ├── StoreUnavailable   nothing was written
-    │   └── StoreInDoubt       a commit was sent and its answer lost
-    └── ToolError              raised by a tool to say, in its own words, what went wrong
-        ├── TransientError     nothing happened, trying again may help
-        ├── BusinessRule       the service said no, before any effect
-        └── NeedsApproval      the service wants a person, before any effect
+ToolgateError
+├── AuthorFault            the tool's author must mend it
+│   └── ContractError      a contract that cannot be built, or that nothing can grant
+├── OperatorFault          configuration, keys, files
+│   ├── ConfigurationError
+│   └── NotBuiltYet        asked for, designed, not there: never silently ignored
+├── CallerFault            the program that calls the gateway
+│   ├── UsageError
+│   └── OutcomeError       raised by ``Outcome.unwrap`` when there is no result to give
+├── GateFault              ours, or the machine's
+│   ├── StoreUnavailable   nothing was written
+│   └── StoreInDoubt       a commit was sent and its answer lost
+└── ToolError              raised by a tool to say, in its own words, what went wrong
+    ├── TransientError     nothing happened, trying again may help
+    ├── BusinessRule       the service said no, before any effect
+    └── NeedsApproval      the service wants a person, before any effect
 """
 
 from __future__ import annotations

@@ -124,6 +124,9 @@ def judge_claim(found: Found, *, caller_id: str, fingerprint: bytes) -> KeyUse:
         return KeyUse.CONFLICT
     if call is None:
         return KeyUse.REPLAY
+    if call.incident is not None:
+        # What was resolved and what came to light contradict each other: running again might double the effect.
+        return KeyUse.UNKNOWN
     match call.effect_state:
         case EffectState.APPLIED:
             return KeyUse.REPLAY

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from toolgate.domain.approval import Requirement, Vote, may_vote, tally
+from toolgate.domain.approval import Requirement, Vote, may_vote, person, tally
 from toolgate.domain.canonical import JsonValue, canonical_json
 from toolgate.domain.commands import (
     DONE,
@@ -276,7 +276,8 @@ def _undecidable(command: DecideApproval, found: Found, requirement: Requirement
     if why := may_vote(requirement, command.voter, requester=approval.caller_id, tenant=approval.tenant):
         return why
     if command.decision == "approve" and any(
-        vote.voter == command.voter.id and vote.revision == approval.revision for vote in found.votes
+        person(vote.voter) == person(command.voter.id) and vote.revision == approval.revision
+        for vote in found.votes
     ):
         return "you approved it already; another person is needed"
     return None

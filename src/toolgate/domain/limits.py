@@ -9,7 +9,16 @@ from toolgate.domain.duration import Duration, seconds
 from toolgate.domain.errors import ContractError
 
 _RATE = re.compile(r"(\d+)\s*/\s*(second|minute|hour|day|s|m|h|d)")
-_PER = {"second": 1.0, "s": 1.0, "minute": 60.0, "m": 60.0, "hour": 3600.0, "h": 3600.0, "day": 86_400.0, "d": 86_400.0}
+_PER = {
+    "second": 1.0,
+    "s": 1.0,
+    "minute": 60.0,
+    "m": 60.0,
+    "hour": 3600.0,
+    "h": 3600.0,
+    "day": 86_400.0,
+    "d": 86_400.0,
+}
 _SIZE = re.compile(r"(\d+)\s*(B|KB|KiB|MB|MiB)?")
 _BYTES = {None: 1, "B": 1, "KB": 1000, "KiB": 1024, "MB": 1_000_000, "MiB": 1_048_576}
 

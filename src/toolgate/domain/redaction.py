@@ -83,13 +83,14 @@ class Redactor:
             return walk.digest(value)
         return walk.value(value, self._rules, self._max_depth)
 
-
     def said(self, text: object, about: object) -> str:
         """An author's words about the arguments `about`, fit for a row: as `redact_text`, and without what they hide.
 
         A preview, a reason or a refusal may well repeat a sensitive value, in the midst of a sentence.
         """
-        words = redact_text(text if isinstance(text, str) else f"[not text: {type(text).__name__[:_MAX_TYPE_NAME]}]")
+        words = redact_text(
+            text if isinstance(text, str) else f"[not text: {type(text).__name__[:_MAX_TYPE_NAME]}]"
+        )
         for hidden in sorted(self._hidden(about), key=len, reverse=True):
             whole = len(hidden) < _SHORTEST_PART
             shape = rf"(?<!\w){re.escape(hidden)}(?!\w)" if whole else re.escape(hidden)
@@ -99,7 +100,9 @@ class Redactor:
     def _hidden(self, value: object) -> set[str]:
         """The scalars of `value`, as text, that `redact` would hide by a mark or by the name of their key."""
         found: set[str] = set()
-        pending: list[tuple[Any, _Rules, bool]] = [(value, self._rules, any(rule.hit for rule in self._rules))]
+        pending: list[tuple[Any, _Rules, bool]] = [
+            (value, self._rules, any(rule.hit for rule in self._rules))
+        ]
         while pending and len(found) < self._max_nodes:
             item, rules, hidden = pending.pop()
             if type(item) is dict or type(item) is list:

@@ -42,6 +42,10 @@ _WITHOUT_VALUES = frozenset({
 """Errors whose words come from the schema alone."""
 
 
+class Unstable(ValueError):
+    """Arguments that change when they are read again. The author's fault: make the validators idempotent."""
+
+
 class Shape(Generic[T]):
     """A type with its strict validator, serialiser and schema.
 
@@ -86,6 +90,18 @@ class Shape(Generic[T]):
     def load_again(self, raw: bytes) -> T:
         """As ``load``, for what ``dump`` wrote of something that was loaded: it was judged when it came."""
         value: T = self._load(raw, strict=True, extra="forbid", by_alias=True, by_name=False)
+        return value
+
+    def load_stable(self, raw: bytes) -> T:
+        """As ``load_again``, for the canonical bytes that somebody approved, or that a key was claimed for.
+
+        Raises:
+            Unstable: if what is read from them would be written in other bytes: a validator changes what it is
+                given each time, so that something else would run than was seen.
+        """
+        value = self.load_again(raw)
+        if canonical_json(self.dump_loaded(value)) != raw:
+            raise Unstable("the input's own validators change its values each time they are read")
         return value
 
     def check_form(self, tree: JsonValue) -> None:
@@ -251,4 +267,13 @@ def is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-__all__ = ["DIALECT", "JsonValue", "Shape", "is_model", "model_fields", "problems", "strict_schema"]
+__all__ = [
+    "DIALECT",
+    "JsonValue",
+    "Shape",
+    "Unstable",
+    "is_model",
+    "model_fields",
+    "problems",
+    "strict_schema",
+]

@@ -41,12 +41,17 @@ _LONGEST_NAME: Final = 128
 _WORDS_IN_A_NAME: Final = 3
 
 
-@lru_cache(maxsize=4096)
 def secret_name(key: str) -> str | None:
     """The secret that a key of this name holds (`apikey` for `X-Api-Key`), or `None`. Case and separators are free.
 
     The last words decide: `refresh_token` and `dbPassword2` hold one, `token_count` and `password_policy` do not.
     """
+    # Its end alone is judged and remembered: a memory of whole keys would be as large as somebody's keys are long.
+    return _secret_name(key[-_LONGEST_NAME:])
+
+
+@lru_cache(maxsize=4096)
+def _secret_name(key: str) -> str | None:
     plain = key if key.isascii() else unicodedata.normalize("NFKC", key)
     words = [word.lower() for word in _WORD.findall(plain[-_LONGEST_NAME:])]
     while words:

@@ -54,7 +54,11 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
             failed = Raised(error, FailureClass.UNDECLARED, flight.in_doubt and contract.has_effects)
             return await _left(flight, failed, has_effects=contract.has_effects)
         # Until the attempt says otherwise, it may have happened: a deadline may strike inside it.
-        doubtful_before, flight.in_doubt = flight.in_doubt, True
+        doubtful_before = flight.in_doubt
+        if not flight.begin_attempt():
+            given_up = NotBegun("the call was given up before this attempt")
+            failed = Raised(given_up, FailureClass.UNDECLARED, doubtful_before and contract.has_effects)
+            return await _left(flight, failed, has_effects=contract.has_effects)
         try:
             value = await world.runner.run(call, context)
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; each kind has its rule

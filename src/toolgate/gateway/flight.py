@@ -41,6 +41,7 @@ class Flight:
         row: the call's row, once there is an intent.
         dispatched: the tool was, or is about to be, entered.
         in_doubt: some attempt may have changed the world.
+        prepared: what a read will answer once its record is committed.
         rescued: the watchdog has seen to it, because its loop is blocked.
     """
 
@@ -56,6 +57,7 @@ class Flight:
         "lane",
         "on_answer",
         "phase",
+        "prepared",
         "reasons",
         "received",
         "releases",
@@ -92,6 +94,7 @@ class Flight:
         self.dispatched = False
         self.in_doubt = False
         self.rescued = False
+        self.prepared: Outcome[Any] | None = None
         self.sealed: SealedCall | None = None
         self.row: CallRow | None = None
         self.scope: Any = None
@@ -121,6 +124,18 @@ class Flight:
                 return False
             self.dispatched = True
             self.phase = Phase.DISPATCHED
+            return True
+
+    def begin_attempt(self) -> bool:
+        """The tool's function is about to be entered, unless the call was given up.
+
+        It may have been answered then that nothing happened, and ``deps`` that swallow a cancellation, or a wait
+        that was over in the same turn of the loop, would make that untrue.
+        """
+        with _LOCK:
+            if self.gave_up:
+                return False
+            self.in_doubt = True
             return True
 
     def give_up(self) -> Phase | None:

@@ -118,6 +118,7 @@ class World:
     anonymous: Redactor = field(init=False)
     flights: dict[str, Flight] = field(default_factory=dict)
     ended_approvals: deque[tuple[str, tuple[str, ...], str]] = field(default_factory=deque)
+    patience: dict[str, tuple[float, float]] = field(default_factory=dict)
     unsettled: deque[LateEvidence] = field(default_factory=lambda: deque(maxlen=10_000))
 
     def __post_init__(self) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from toolgate.gateway.world import World
 
 _log = logging.getLogger("toolgate")
+AT_ONCE = 1000
+"""Rows of one round: more than may wait for a tool that another gateway has, and would stand before ours."""
 FINAL_REFUSALS = frozenset({ErrorType.PERMISSION_DENIED, ErrorType.UNKNOWN_TOOL, ErrorType.INVALID_ARGUMENTS})
 """What cannot change by waiting: the approval is cancelled. A full or broken dependency leaves it approved."""
 
@@ -34,7 +36,7 @@ FINAL_REFUSALS = frozenset({ErrorType.PERMISSION_DENIED, ErrorType.UNKNOWN_TOOL,
 async def dispatch_approved(world: World, submit: Callable[[Flight], object]) -> int:
     """Start every approved call whose tool this gateway has. How many were started."""
     started = 0
-    for approval in await world.store.dispatchable():
+    for approval in await world.store.dispatchable(limit=AT_ONCE):
         flying = world.flights.get(approval.call_id)
         if approval.tool not in world.registry or (flying is not None and flying.phase is not Phase.OVER):
             continue
@@ -102,7 +104,7 @@ async def expire_approvals(world: World) -> int:
     """Write down what the clock has ended. Deciding late is refused without this, too."""
     now = await world.store.now()
     expired = [
-        row for row in await world.store.approvals(open_only=True, limit=1000) if row.expires_at <= now
+        row for row in await world.store.approvals(open_only=True, limit=AT_ONCE) if row.expires_at <= now
     ]
     for row in expired:
         await world.store.execute(

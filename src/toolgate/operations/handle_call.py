@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.outcome import ErrorType, Outcome, WorldEffect
+from toolgate.domain.rows import RUNNING, ByCall
 from toolgate.gateway import spine
 from toolgate.gateway.faults import place_of
 from toolgate.gateway.finish.judge_end import Judgement, timed_out
 from toolgate.gateway.finish.outcomes import outcome
+from toolgate.gateway.finish.recall import recall
 from toolgate.gateway.finish.settle import audit_unavailable, give_up, refuse_unfit, settle
 from toolgate.gateway.flight import Flight, Phase
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from toolgate.domain.call import ReceivedCall
     from toolgate.domain.rows import ApprovalRow
@@ -153,12 +155,11 @@ def at_deadline(world: World, flight: Flight) -> None:
     if phase is None:
         # It is being settled, or was given up in a loop that is blocked now: the store had its chance.
         if not flight.answered:
+            _start(_ask_the_ledger(world, flight))
             _answer_without_store(world, flight)
         return
     judged = _judged(flight, phase)
-    task = asyncio.get_running_loop().create_task(_conclude(world, flight, judged))
-    _PENDING.add(task)
-    task.add_done_callback(_PENDING.discard)
+    _start(_conclude(world, flight, judged))
     # A store that hangs must not keep the agent waiting for its word about a call that is over anyway.
     _answer_without_store(world, flight)
     # The commit of an intent or a hold is left alone: whether it happened has to be known.
@@ -175,6 +176,23 @@ def rescue(world: World, flight: Flight) -> None:
 
 _PENDING: set[asyncio.Task[None]] = set()
 """Loops hold tasks weakly."""
+
+
+def _start(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    _PENDING.add(task)
+    task.add_done_callback(_PENDING.discard)
+
+
+async def _ask_the_ledger(world: World, flight: Flight) -> None:
+    """Answer from what is committed already: the loop that waits to hear of it may be blocked."""
+    try:
+        found = await world.store.find(ByCall(flight.received.call_id))
+        if found.call is not None and found.call.status != RUNNING:
+            _tell(world, flight, flight.prepared or await recall(world, found, replayed=False))
+    except (StoreUnavailable, StoreInDoubt):
+        # Then the grace decides.
+        return
 
 
 def _judged(flight: Flight, phase: Phase) -> Judgement:

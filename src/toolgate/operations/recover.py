@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from toolgate.gateway.world import Registered, World
 
 _log = logging.getLogger("toolgate")
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 300.0
+"""Seconds before a contract that could not tell is asked again."""
 AT_ONCE = 1000
 """Effects in doubt that one round looks at. Those that only a person can resolve must not hide the others."""
 
@@ -68,13 +71,24 @@ async def write_unsettled(world: World) -> StoreUnavailable | StoreInDoubt | Non
     return None
 
 
-async def reconcile_unknown(world: World) -> int:
-    """Ask the contracts that can tell. How many effects are known now. Runs in a tool loop: it calls authors' code."""
+async def reconcile_unknown(world: World, *, patient: bool = False) -> int:
+    """Ask the contracts that can tell. How many effects are known now. Runs in a tool loop: it calls authors' code.
+
+    ``patient``: ask a contract that could not tell again only after a while, twice as long each time.
+    """
     known = 0
-    for row in await world.store.unknown(limit=AT_ONCE):
+    rows = await world.store.unknown(limit=AT_ONCE)
+    waiting = world.patience
+    world.patience = {row.call_id: waiting[row.call_id] for row in rows if row.call_id in waiting}
+    for row in rows:
         registered = world.registry.get(row.tool)
         if registered is None or registered.tool.reconcile is None or row.call_id in world.flights:
             continue
+        now = world.clock.monotonic()
+        again_at, pause = world.patience.get(row.call_id, (now, FIRST_PAUSE))
+        if patient and now < again_at:
+            continue
+        world.patience[row.call_id] = (now + pause, min(2 * pause, LONGEST_PAUSE))
         try:
             known += await reconcile(world, registered, row)
         except (StoreUnavailable, StoreInDoubt):

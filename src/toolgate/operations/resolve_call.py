@@ -74,7 +74,7 @@ async def _reopen(world: World, row: CallRow) -> DraftHold | None:
         raise
     except GateFault as fault:
         # What cannot be opened cannot be asked for again; that it did nothing can still be said.
-        _log.error("the request of %s cannot be opened: %s", row.call_id, type(fault).__name__)  # noqa: TRY400
+        _log.error("the request of %s cannot be opened: %s", row.call_id, type(fault).__name__)
         return None
     if registered is None or received is None or registered.contract.digest != row.contract_digest:
         return None

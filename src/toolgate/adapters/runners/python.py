@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolgate.adapters.mailbox import Mailbox
 from toolgate.gateway.scope import contained
+from toolgate.ports import NotBegun
 
 if TYPE_CHECKING:
     from toolgate.domain.call import ClearedCall
@@ -35,7 +36,10 @@ class PythonRunner:
         tool = call.sealed.tool
         if tool.contract.isolation == "process":
             return await self._processes.run(call, context)
-        arguments = tool.arguments(context, call.sealed.args_to_run())
+        try:
+            arguments = tool.arguments(context, call.sealed.args_to_run())
+        except Exception as error:  # noqa: BLE001 - the input's validators are the author's; the function was not entered
+            raise NotBegun(f"the sealed arguments cannot be read again: {type(error).__name__}") from None
         with contained():
             if tool.is_async:
                 return await tool.function(**arguments)

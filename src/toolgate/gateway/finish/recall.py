@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from toolgate.domain.approval import Requirement, tally
 from toolgate.domain.bounding import bounded
 from toolgate.domain.commands import EndApproval
+from toolgate.domain.errors import StoreInDoubt, StoreUnavailable, ToolgateError
 from toolgate.domain.lifecycle import ApprovalCause, ApprovalState, EffectState, is_open
 from toolgate.domain.outcome import (
     Advice,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from toolgate.domain.rows import ApprovalRow, CallRow, Found
     from toolgate.gateway.world import World
 
+_log = logging.getLogger("toolgate")
+_UNOPENED = "It was asked for before, and what it answered cannot be read any more. Do not repeat it; a person has to look."
 _WORLD = {
     None: WorldEffect.NONE,
     EffectState.INTENDED: WorldEffect.UNKNOWN,
@@ -86,7 +90,22 @@ async def recall(world: World, found: Found, *, replayed: bool) -> Outcome[Any]:
             replayed=replayed,
             reasons=(call.incident,),
         )
-    kept = await _kept(world, call)
+    try:
+        kept = await _kept(world, call)
+    except (StoreUnavailable, StoreInDoubt):
+        raise
+    except ToolgateError as fault:
+        # What happened is known from the row; only its words are lost, and must not turn into "nothing happened".
+        _log.error("what was kept of %s cannot be opened: %s", call.call_id, type(fault).__name__)
+        return unsuccessful(
+            ErrorType.INTERNAL_ERROR,
+            call_id=call.call_id,
+            message=_UNOPENED,
+            effect=_WORLD[call.effect_state],
+            approval_id=call.approval_id,
+            replayed=replayed,
+            reasons=(f"{type(fault).__name__}: the kept outcome cannot be opened",),
+        )
     if call.status == "succeeded":
         return _succeeded(world, call, kept, replayed=replayed)
     return unsuccessful(

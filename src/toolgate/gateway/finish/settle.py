@@ -15,10 +15,12 @@ from toolgate.gateway.finish.judge_end import Judgement, rule_status
 from toolgate.gateway.finish.misfits import shown_misfit
 from toolgate.gateway.finish.outcomes import outcome
 from toolgate.gateway.finish.recall import observed, recall
+from toolgate.gateway.flight import Phase
 from toolgate.gateway.prepare.parse import Unfit
 
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
+    from toolgate.domain.rows import CallRow
     from toolgate.domain.verdict import Deny
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import Registered, World
@@ -161,8 +163,9 @@ def note(world: World, flight: Flight, judged: Judgement) -> None:
 
 
 async def _settle_read(world: World, flight: Flight, sealed: SealedCall, judged: Judgement) -> Outcome[Any]:
+    flight.prepared = outcome(sealed.call_id, judged)
     await _record_read(world, flight, sealed, judged)
-    return outcome(sealed.call_id, judged)
+    return flight.prepared
 
 
 async def _record_read(world: World, flight: Flight, sealed: SealedCall, judged: Judgement) -> None:
@@ -282,8 +285,24 @@ async def give_up(world: World, flight: Flight, judged: Judgement) -> Outcome[An
             return outcome(flight.received.call_id, judged)
         return audit_unavailable(world, flight.received.call_id, fault, ran=True)
     if isinstance(answer, Superseded) and answer.call is not None and answer.call.effect_state is not None:
-        return await recall(world, Found(call=answer.call), replayed=False)
+        return await _resolved_meanwhile(world, flight, judged, answer.call)
     return outcome(flight.received.call_id, judged)
+
+
+async def _resolved_meanwhile(world: World, flight: Flight, judged: Judgement, row: CallRow) -> Outcome[Any]:
+    """Somebody else said how the call ended. That is believed only where our own attempt cannot say otherwise."""
+    agreed = judged.effect is WorldEffect.NONE and row.effect_state is EffectState.NOT_APPLIED
+    if agreed or flight.phase is Phase.OVER:
+        try:
+            return await recall(world, await world.store.find(ByCall(row.call_id)), replayed=False)
+        except StoreUnavailable:
+            world.trail.failed()
+    return unsuccessful(
+        ErrorType.OUTCOME_UNKNOWN,
+        call_id=row.call_id,
+        reasons=("it was resolved while this attempt was still running",),
+        approval_id=row.approval_id,
+    )
 
 
 async def _give_up_unpermitted(

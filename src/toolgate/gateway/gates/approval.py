@@ -41,9 +41,7 @@ def requirement(approval: Approval, reason: str) -> Requirement:
     )
 
 
-def wished(
-    wish: NeedsApproval, contract: Contract, *, reason: str, expires_in: float
-) -> Requirement | None:
+def wished(wish: NeedsApproval, contract: Contract, *, reason: str, expires_in: float) -> Requirement | None:
     """What the business service demands: its own roles, or else those of the contract.
 
     ``reason`` is its message without secrets; ``expires_in`` (seconds) is how long it stays open where the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.call import SealedCall, call_digest, fingerprint
 from toolgate.domain.canonical import canonical_json
@@ -12,6 +12,7 @@ from toolgate.gateway.prepare.parse import Unfit, parse
 
 if TYPE_CHECKING:
     from toolgate.domain.call import ReceivedCall
+    from toolgate.domain.tool import Tool
     from toolgate.gateway.world import Registered, World
 
 __all__ = ["Unfit", "seal"]
@@ -27,6 +28,8 @@ def seal(world: World, registered: Registered, received: ReceivedCall) -> Sealed
     # Only what may wait, or may not be repeated, is bound to its arguments; a plain read is over at once.
     bound = contract.has_effects or contract.approval is not None
     canonical = canonical_json(arguments) if bound else b""
+    if bound and not _stable(tool, canonical):
+        return Unfit(_UNSTABLE, arguments, Advice.ASK_HUMAN)
     key = mac = None
     if contract.idempotency is not None:
         if needs_workflow(contract) and not received.workflow.explicit:
@@ -46,6 +49,22 @@ def seal(world: World, registered: Registered, received: ReceivedCall) -> Sealed
         digest=call_digest(contract, received, canonical, mac) if bound else b"",
         redacted=registered.redactor.redact(arguments),  # type: ignore[arg-type]
     )
+
+
+def _stable(tool: Tool[Any, Any], canonical: bytes) -> bool:
+    """Whether what will be read from the sealed bytes is what they say."""
+    try:
+        tool.input.load_stable(canonical)
+    except ValueError:
+        # Unstable, or refused by the very validators that had just accepted it.
+        return False
+    return True
+
+
+_UNSTABLE = (
+    "The tool's own validators change its arguments each time they are read, so that something else would run than was "
+    "shown and recorded. Its author has to make them idempotent."
+)
 
 
 def _no_workflow(tool: str) -> str:

@@ -93,7 +93,7 @@ async def _guarded(request: Message) -> Message:
         header = request.header
         tool = Reference(*header["tool"]).load()
         deps = None if header["deps"] is None else Reference(*header["deps"]).load()
-        args = tool.input.load(request.body)
+        args = tool.input.load_stable(request.body)
         caller = Caller(header["caller"]["id"], header["caller"]["roles"], header["caller"]["tenant"])
         async with nullcontext() if deps is None else deps(caller) as entered:
             context = _context(header, caller, entered)

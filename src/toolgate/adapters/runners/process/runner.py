@@ -79,7 +79,7 @@ class ProcessRunner:
         tool, contract = call.sealed.tool, call.sealed.contract
         bound = (contract.result_size or self._result_size) * HARD_FACTOR
         header = _header(self._tools[tool.name], self._deps, context, bound)
-        request = Message(header, canonical_json(call.sealed.arguments))
+        request = Message(header, call.sealed.canonical or canonical_json(call.sealed.arguments))
         worker = self._take()
         job = Job(request, context.remaining() + KILL_AFTER, bound, Future())
         worker.submit(job)

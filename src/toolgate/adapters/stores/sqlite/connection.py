@@ -71,7 +71,9 @@ def _make_private(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as refused:
-        raise sqlite3.OperationalError(f"unable to create the database file ({refused.strerror})") from refused
+        raise sqlite3.OperationalError(
+            f"unable to create the database file ({refused.strerror})"
+        ) from refused
 
 
 def _set_up(connection: sqlite3.Connection, *, busy_seconds: float, writing: bool) -> None:
