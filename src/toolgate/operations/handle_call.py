@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
+from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.outcome import ErrorType, Outcome, WorldEffect
 from toolgate.domain.rows import RUNNING, ByCall
 from toolgate.gateway import spine
@@ -184,12 +185,23 @@ def _start(work: Coroutine[Any, Any, None]) -> None:
     task.add_done_callback(_PENDING.discard)
 
 
+_TOLD = {EffectState.APPLIED: WorldEffect.APPLIED, EffectState.NOT_APPLIED: WorldEffect.NONE}
+"""What the settled state of an effect says of the world."""
+
+
 async def _ask_the_ledger(world: World, flight: Flight) -> None:
     """Answer from what is committed already: the loop that waits to hear of it may be blocked."""
     try:
         found = await world.store.find(ByCall(flight.received.call_id))
-        if found.call is not None and found.call.status != RUNNING:
-            _tell(world, flight, flight.prepared or await recall(world, found, replayed=False))
+        if found.call is None or found.call.status == RUNNING:
+            return
+        if found.call.effect_state in _TOLD:
+            # Settled, but by whom? Only what this call itself was about to say may be told; somebody else's word
+            # may be contradicted by an attempt that is not over.
+            if flight.prepared is not None and flight.prepared.effect is _TOLD[found.call.effect_state]:
+                _tell(world, flight, flight.prepared)
+            return
+        _tell(world, flight, flight.prepared or await recall(world, found, replayed=False))
     except (StoreUnavailable, StoreInDoubt):
         # Then the grace decides.
         return
