@@ -431,7 +431,7 @@ def test_an_error_that_the_gate_could_not_read_is_found() -> None:
         """Add a mark to the day's log."""
 
     (defect,) = defects(add_note, Question.FAILURE)
-    assert "readable" in defect.why
+    assert "cannot read it" in defect.why
     assert noes(check_one(add_line)) == set()
     assert noes(check_one(add_mark)) == set()
 

@@ -137,7 +137,7 @@ def _declared(tool: Tool[Any, Any], kind: type[ToolError]) -> ErrorTried:
             error=kind.__name__,
             code="",
             effect="",
-            problem=f"the gate cannot read it ({type(fault).__name__}); its message and code have to be readable without a fault",
+            problem=f"the gate cannot read it ({type(fault).__name__}); its message and code must not raise",
         )
     claims = error.effect is not None
     wanted = {"none": WorldEffect.NONE, "applied": WorldEffect.APPLIED}.get(

@@ -177,7 +177,11 @@ class SqliteStore:
             page = await self._list(query, (after, *values, _PAGE), tuple)
             for _, chain_id, seq, record, leaf, link in page:
                 yield StoredRecord(
-                    chain_id=chain_id or "", seq=seq, record=bytes(record), leaf_hash=leaf, link_hash=link
+                    chain_id=str(chain_id or ""),
+                    seq=seq if isinstance(seq, int) else 0,
+                    record=_as_found(record),
+                    leaf_hash=_as_found(leaf),
+                    link_hash=_as_found(link),
                 )
             if len(page) < _PAGE:
                 return
@@ -221,6 +225,11 @@ class SqliteStore:
             self._readers.connection = reader
             self._open_readers.append(reader)
         return reader
+
+
+def _as_found(value: object) -> bytes:
+    """A column of the trail as it lies there. Edited by hand it may be anything, and verification has to say so."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 
 def _at_one_moment(db: sqlite3.Connection, subject: Subject) -> Found:

@@ -1,0 +1,171 @@
+"""Somebody who can write the database file, and has no keys: what the gate makes of it when it looks again."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.machines.stage import sweep
+from tests.small_gate import ANA, GIL, opened
+from toolgate import Approval, Caller, PendingApproval, tool
+from toolgate.operations.verify_audit import verify_audit
+
+if TYPE_CHECKING:
+    from toolgate import Gateway
+
+LEAD = Caller("u-lea", roles={"lead"}, tenant="acme")
+ran: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran() -> None:
+    ran.clear()
+
+
+@tool(
+    effect="write",
+    roles={"support"},
+    idempotency="pay:{number}:{workflow_id}",
+    approval=Approval(approvers={"lead"}, quorum=2),
+)
+async def pay(number: int) -> int:
+    """Pay a number back."""
+    ran.append(number)
+    return number
+
+
+@tool(effect="write", roles={"support"}, idempotency="note:{number}:{workflow_id}")
+async def note(number: int) -> str:
+    """Write a note."""
+    ran.append(number)
+    return f"what {number} keeps to itself"
+
+
+def edit(folder: Path, statement: str, *values: Any) -> None:
+    """Change the file as one would with the sqlite3 program."""
+    with closing(sqlite3.connect(folder / "gate.db")) as database, database:
+        assert database.execute(statement, values).rowcount >= 1
+
+
+async def held(gateway: Gateway, number: int = 1) -> PendingApproval:
+    outcome = await gateway.call(pay, {"number": number}, caller=ANA, workflow="wf")
+    assert isinstance(outcome, PendingApproval)
+    return outcome
+
+
+@pytest.mark.req("X2.5", "X2.9")
+async def test_an_approval_that_is_approved_by_hand_does_not_run_without_its_votes(tmp_path: Path) -> None:
+    async with opened([pay], tmp_path) as gateway:
+        outcome = await held(gateway)
+        edit(tmp_path, "UPDATE approvals SET state = 'approved'")
+        await sweep(gateway)
+        now = await gateway.get_call(outcome.call_id, caller=ANA)
+
+    assert (ran, now.status) == ([], "pending_approval")
+
+
+@pytest.mark.req("X2.5", "X2.10")
+async def test_a_requirement_lowered_by_hand_is_what_the_contract_says_again_at_execution(
+    tmp_path: Path,
+) -> None:
+    nobody = b'{"approvers":[["lead"]],"expires_in":86400,"quorum":1,"reason":"x","risk":"low"}'
+    async with opened([pay], tmp_path) as gateway:
+        outcome = await held(gateway)
+        edit(tmp_path, "UPDATE approvals SET requirement = ?", nobody)
+        await gateway.approve(outcome.approval_id, by=LEAD, reason="it is fine")
+        await sweep(gateway)
+        now = await gateway.get_call(outcome.call_id, caller=ANA)
+
+    assert (ran, now.status) == ([], "pending_approval")
+
+
+@pytest.mark.req("X2.2", "X2.5")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE approvals SET digest = zeroblob(32)",
+        "UPDATE calls SET caller_id = 'u-ben'",
+        "UPDATE calls SET agent = 'another'",
+        "UPDATE calls SET workflow_id = 'wf-2'",
+        "UPDATE calls SET tenant = 'globex'",
+        "UPDATE calls SET contract_digest = 'f00d'",
+        "UPDATE calls SET tool = 'note'",
+        "UPDATE sealed SET sealed = (SELECT other.sealed FROM sealed other WHERE other.call_id > sealed.call_id) "
+        "WHERE call_id = (SELECT min(call_id) FROM sealed)",
+    ],
+)
+async def test_what_was_approved_does_not_run_once_any_part_of_it_was_edited(
+    statement: str, tmp_path: Path
+) -> None:
+    async with opened([pay, note], tmp_path) as gateway:
+        outcome = await held(gateway)
+        await held(gateway, 2)
+        for name in ("lea", "max"):
+            await gateway.approve(outcome.approval_id, by=Caller(name, {"lead"}, "acme"), reason="it is fine")
+        edit(tmp_path, statement)
+        await sweep(gateway)
+
+    assert ran == []
+
+
+@pytest.mark.req("M11.7", "M10.1", "M4.7")
+async def test_a_result_swapped_for_that_of_another_tenant_is_not_opened_and_not_denied_to_have_happened(
+    tmp_path: Path,
+) -> None:
+    async with opened([note], tmp_path) as gateway:
+        mine = await gateway.call(note, {"number": 1}, caller=ANA, workflow="wf")
+        theirs = await gateway.call(note, {"number": 2}, caller=GIL, workflow="wf")
+        edit(
+            tmp_path,
+            "UPDATE sealed SET sealed = (SELECT sealed FROM sealed WHERE call_id = ? AND kind = 'result') "
+            "WHERE call_id = ? AND kind = 'result'",
+            theirs.call_id,
+            mine.call_id,
+        )
+        looked = await gateway.get_call(mine.call_id, caller=ANA)
+        again = await gateway.call(note, {"number": 1}, caller=ANA, workflow="wf")
+
+    for outcome in (looked, again):
+        assert (outcome.status, outcome.effect, outcome.advice) == ("failed", "applied", "ask_human")
+        assert "keeps to itself" not in str(outcome)
+    assert ran == [1, 2]
+
+
+@pytest.mark.req("M11.7")
+async def test_a_request_put_in_the_place_of_a_result_is_not_opened_as_one(tmp_path: Path) -> None:
+    async with opened([note], tmp_path) as gateway:
+        mine = await gateway.call(note, {"number": 1}, caller=ANA, workflow="wf")
+        edit(
+            tmp_path,
+            "UPDATE sealed SET sealed = (SELECT sealed FROM sealed WHERE kind = 'request') WHERE kind = 'result'",
+        )
+        looked = await gateway.get_call(mine.call_id, caller=ANA)
+
+    assert (looked.status, looked.effect) == ("failed", "applied")
+
+
+@pytest.mark.req("X5.2")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET record = replace(CAST(record AS TEXT), 'u-ana', 'u-ben') WHERE call_id IS NOT NULL",
+        "UPDATE audit SET leaf = 'text', link = 7",
+        "UPDATE audit SET chain_seq = 'text'",
+        "DELETE FROM audit WHERE seq = 2",
+        "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",
+        "UPDATE audit SET chain_seq = chain_seq + 1 WHERE seq = (SELECT max(seq) FROM audit)",
+        "UPDATE chains SET head_seq = head_seq - 1",
+    ],
+)
+async def test_a_trail_edited_in_the_file_does_not_verify(statement: str, tmp_path: Path) -> None:
+    async with opened([note], tmp_path) as gateway:
+        await gateway.call(note, {"number": 1}, caller=ANA, workflow="wf")
+        assert (await verify_audit(gateway.store)).intact
+        edit(tmp_path, statement)
+        report = await verify_audit(gateway.store)
+
+    assert not report.intact
