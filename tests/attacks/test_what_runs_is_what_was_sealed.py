@@ -56,7 +56,7 @@ class Fickle(BaseModel):
     @field_validator("cents")
     @classmethod
     def _later_more(cls, value: int) -> int:
-        return value if next(readings) < 2 else 999  # noqa: PLR2004 - the first read, and the look whether it is stable
+        return value if next(readings) < 2 else 999
 
 
 @tool(effect="write", roles={"support"}, idempotency="pay:{cents}:{workflow_id}")
@@ -142,7 +142,7 @@ async def test_a_predicate_cannot_slip_a_value_into_a_held_read_after_it_was_sho
 async def test_a_child_process_does_not_run_on_arguments_that_change_when_it_reads_them(
     tmp_path: Path,
 ) -> None:
-    from tests.attacks import isolated_drift  # noqa: PLC0415 - a child imports it by this name
+    from tests.attacks import isolated_drift
 
     async with Gateway([isolated_drift.pay_isolated], store=f"sqlite:///{tmp_path / 'g.db'}") as gateway:
         outcome = await gateway.call("pay_isolated", {"cents": 5}, caller=ANA, workflow="wf")

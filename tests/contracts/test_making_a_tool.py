@@ -168,6 +168,7 @@ def _raises(words: str, **settings: Any) -> Any:
         _raises("roles= takes a set of names such as {'support'}", roles="support"),
         _raises("idempotency= names no field", idempotency="always-the-same"),
         _raises("names {amount}, which is no argument", idempotency="refund:{amount}"),
+        _raises("names {order_id.b}, which is no argument", idempotency="refund:{order_id.b}"),
         _raises("is malformed", idempotency="refund:{order_id"),
         _raises("must be a plain field name", idempotency="refund:{order_id!r}"),
         _raises("must be a plain field name", idempotency="refund:{order_id:>5}"),

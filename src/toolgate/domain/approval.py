@@ -228,11 +228,9 @@ def person(caller_id: str) -> str:
 def tally(requirement: Requirement, votes: Iterable[Vote], *, revision: int, requester: str) -> Tally:
     """Count the distinct people who approved ``revision``. The requester never counts; every role set must be met."""
     counted: dict[str, Vote] = {}
-    people = {person(requester)}
     for vote in votes:
-        if vote.revision == revision and person(vote.voter) not in people:
-            people.add(person(vote.voter))
-            counted[vote.voter] = vote
+        if vote.revision == revision and (who := person(vote.voter)) != person(requester):
+            counted[who] = vote
     unmet = [
         " or ".join(sorted(roles))
         for roles in requirement.approvers
@@ -244,7 +242,7 @@ def tally(requirement: Requirement, votes: Iterable[Vote], *, revision: int, req
         missing.append(f"{lacking} more approval{'s' if lacking > 1 else ''}")
     if unmet:
         missing.append(f"one by {' and one by '.join(unmet)}")
-    return Tally(not missing, ", ".join(missing), tuple(counted))
+    return Tally(not missing, ", ".join(missing), tuple(vote.voter for vote in counted.values()))
 
 
 def may_vote(requirement: Requirement, voter: Caller, *, requester: str, tenant: str) -> str | None:

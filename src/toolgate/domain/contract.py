@@ -204,12 +204,26 @@ def _check_key(contract: Contract, properties: Mapping[str, Any], where: str) ->
     if not fields:
         raise ContractError(f"{where}: idempotency= names no field, so every call would share one key")
     for name in fields:
-        if name != WORKFLOW_FIELD and name.split(".")[0] not in properties:
+        if name != WORKFLOW_FIELD and not _is_argument(contract.input_schema, name):
             raise ContractError(f"{where}: idempotency= names {{{name}}}, which is no argument of the tool")
     if WORKFLOW_FIELD in properties:
         raise ContractError(
             f"{where}: rename the field 'workflow_id'; the application chooses it, not the model"
         )
+
+
+def _is_argument(schema: Mapping[str, Any], path: str) -> bool:
+    """Whether the dotted ``path`` may lead to a value. What a union or an open mapping holds is not known before."""
+    node: Mapping[str, Any] = schema
+    for part in path.split("."):
+        if "$ref" in node:
+            node = schema.get("$defs", {}).get(str(node["$ref"]).rpartition("/")[2], {})
+        if "properties" not in node:
+            return node.get("type") not in {"string", "integer", "number", "boolean", "array", "null"}
+        if part not in node["properties"]:
+            return False
+        node = node["properties"][part]
+    return True
 
 
 def _check_read(contract: Contract, where: str) -> None:

@@ -328,15 +328,21 @@ def _lapse(command: Lapse, found: Found, now: int) -> Decision:
     call = found.call
     if call is None or call.effect_state is not EffectState.INTENDED or call.lease_until > now:
         return Decision(Superseded(call))
-    moved = call._replace(
-        effect_state=EffectState.UNKNOWN, status="unknown", error_type="outcome_unknown", updated_at=now
-    )
+    if call.effect == "read":
+        # Somebody had to agree to it, so it has an intent; but a read leaves nothing in doubt.
+        moved = call._replace(
+            effect_state=EffectState.NOT_APPLIED, status="failed", error_type="timeout", updated_at=now
+        )
+    else:
+        moved = call._replace(
+            effect_state=EffectState.UNKNOWN, status="unknown", error_type="outcome_unknown", updated_at=now
+        )
     record = call_record(
         moved,
         transition="lapsed",
         at=now,
         decision="allow",
-        effect="unknown",
+        effect="none" if call.effect == "read" else "unknown",
         extra=_said(command.actor, "the intent has no outcome and its owner's lease ran out"),
     )
     return Decision(Done(moved), (CallChanged(moved), Event(call.call_id, now, record)))

@@ -2,7 +2,8 @@
 
 Two machines, tied at one point: consuming an approval and writing the intent are one transition of
 one transaction. The documentation's diagrams are drawn from these tables; ``EffectState`` is what the
-ledger knows of the world, ``ApprovalState`` what people have said.
+ledger knows of the world, ``ApprovalState`` what people have said. A call whose business service asks for a
+person settles as not applied and is held: it has no effect state again until its approval is consumed.
 
 Not here: who may cause a transition (gates, operations) and how it is stored (adapters).
 """

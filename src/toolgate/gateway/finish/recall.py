@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from toolgate.gateway.world import World
 
 _log = logging.getLogger("toolgate")
-_UNOPENED = (
-    "It was asked for before, and what it answered cannot be read any more. Do not repeat it; a person has to look."
-)
+_UNOPENED = "It was asked for before, and what it answered cannot be read any more. Do not repeat it; a person has to look."
 _WORLD = {
     None: WorldEffect.NONE,
     EffectState.INTENDED: WorldEffect.UNKNOWN,
@@ -151,6 +149,7 @@ def _succeeded(world: World, call: CallRow, kept: Mapping[str, Any], *, replayed
         truncated=truncated,
         effect=_WORLD[call.effect_state],
         replayed=replayed,
+        reasons=() if kept else ("what it answered is not kept: a read's result lives only in its answer",),
     )
 
 
