@@ -73,8 +73,8 @@ async def test_approve_deny_expire_and_pick_up_at_once_end_in_one_state_and_at_m
         work: list[Any] = []
         for place, outcome in enumerate(outcomes):
             assert isinstance(outcome, PendingApproval)
-            for voter in LEADS[:4]:
-                work.append((one, two)[place % 2].approve(outcome.approval_id, by=voter, reason="fine"))
+            decide = (one, two)[place % 2].approve
+            work += [decide(outcome.approval_id, by=voter, reason="fine") for voter in LEADS[:4]]
             work.append(two.deny(outcome.approval_id, by=LEADS[5], reason="no"))
             work += [one.sweep(), two.sweep()]
         await asyncio.gather(*work)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from toolgate import Gateway
 
 LEAD = Caller("u-lea", roles={"lead"}, tenant="acme")
+OTHERS_REQUEST = (
+    "UPDATE sealed SET sealed = (SELECT other.sealed FROM sealed other WHERE other.call_id > sealed.call_id) "
+    "WHERE call_id = (SELECT min(call_id) FROM sealed)"
+)
 ran: list[Any] = []
 
 
@@ -94,8 +98,7 @@ async def test_a_requirement_lowered_by_hand_is_what_the_contract_says_again_at_
         "UPDATE calls SET tenant = 'globex'",
         "UPDATE calls SET contract_digest = 'f00d'",
         "UPDATE calls SET tool = 'note'",
-        "UPDATE sealed SET sealed = (SELECT other.sealed FROM sealed other WHERE other.call_id > sealed.call_id) "
-        "WHERE call_id = (SELECT min(call_id) FROM sealed)",
+        OTHERS_REQUEST,
     ],
 )
 async def test_what_was_approved_does_not_run_once_any_part_of_it_was_edited(
@@ -169,3 +172,34 @@ async def test_a_trail_edited_in_the_file_does_not_verify(statement: str, tmp_pa
         report = await verify_audit(gateway.store)
 
     assert not report.intact
+
+
+@pytest.mark.req("X2.9", "X2.5", "M12.7")
+async def test_votes_written_into_the_file_by_hand_run_nothing_for_the_trail_knows_none_of_them(
+    tmp_path: Path,
+) -> None:
+    async with opened([pay], tmp_path) as gateway:
+        outcome = await held(gateway)
+        await gateway.approve(outcome.approval_id, by=LEAD, reason="it is fine")
+        edit(
+            tmp_path,
+            "INSERT INTO votes VALUES (?, 1, 'u-max', '[\"lead\"]', 'forged', 0)",
+            outcome.approval_id,
+        )
+        edit(tmp_path, "UPDATE approvals SET state = 'approved'")
+        await sweep(gateway)
+        (row,) = await gateway.store.approvals(open_only=False)
+
+    assert (ran, row.state.value) == ([], "cancelled")
+    assert row.reason == "a vote on it is not in the audit trail"
+
+
+@pytest.mark.req("X2.6", "M12.7")
+async def test_votes_that_were_given_run_the_call_once(tmp_path: Path) -> None:
+    async with opened([pay], tmp_path) as gateway:
+        outcome = await held(gateway)
+        for name in ("password=lea", "Max Müller"):
+            await gateway.approve(outcome.approval_id, by=Caller(name, {"lead"}, "acme"), reason="it is fine")
+        await sweep(gateway)
+
+    assert ran == [1]

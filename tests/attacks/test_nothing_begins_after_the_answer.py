@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,8 @@ async def test_deps_that_swallow_the_deadline_do_not_let_the_tool_begin_behind_t
     @asynccontextmanager
     async def stubborn(caller: Caller) -> AsyncIterator[None]:
         entered.set()
-        try:
+        with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            pass
         yield
 
     async with opened([pay], tmp_path, clock=clock, deps=stubborn) as gateway:

@@ -18,6 +18,9 @@ from toolgate.gateway.spine import Refusal
 SECRET = "password=hunter2"
 
 
+UNFIT: dict[str, Any] = {"number": SECRET}
+
+
 class Slip(BaseModel):
     """What a good run answers."""
 
@@ -30,21 +33,11 @@ class SlipWithMore(Slip):
     password: str = "hunter2"
 
 
-class AlwaysEqual(str):
-    __slots__ = ()
+class Misspelt(ToolError):
+    """Declares an effect in a word that is none."""
 
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    def __hash__(self) -> int:
-        return 0
-
-
-class ClaimsNone(ToolError):
-    """Declares an effect that only claims to be equal to "none"."""
-
-    code = "claims_none"
-    effect: Any = AlwaysEqual("whatever")
+    code = "misspelt"
+    effect: Any = "None"
 
 
 class Unspeakable(Exception):
@@ -52,12 +45,6 @@ class Unspeakable(Exception):
         raise RuntimeError(SECRET)
 
     __repr__ = __str__
-
-
-class Posing:
-    @property
-    def __class__(self) -> Any:  # type: ignore[override]
-        return Slip
 
 
 def raising(error: BaseException) -> Callable[[], Awaitable[Any]]:
@@ -123,7 +110,7 @@ async def test_a_write_that_ends_in_no_declared_way_is_unknown_and_says_nothing_
 
 
 @pytest.mark.req("M10.8", "M11.5")
-@pytest.mark.parametrize("value", [{"number": 1}, "slip", None, [1], Slip.model_construct(number=SECRET)])
+@pytest.mark.parametrize("value", [{"number": 1}, "slip", None, [1], Slip.model_construct(None, **UNFIT)])
 async def test_a_result_of_another_type_is_withheld_though_it_was_done(value: Any, tmp_path: Path) -> None:
     async with opened([write(returning(value))], tmp_path) as gateway:
         outcome = await gateway.call("do", {}, caller=ANA, workflow="wf")
@@ -133,7 +120,7 @@ async def test_a_result_of_another_type_is_withheld_though_it_was_done(value: An
 
 
 @pytest.mark.req("M10.8", "M1.1")
-@pytest.mark.parametrize("value", [SlipWithMore(), Posing()])
+@pytest.mark.parametrize("value", [SlipWithMore(), SlipWithMore(number=7, password="hunter2hunter2")])
 async def test_a_result_that_poses_as_its_type_gives_away_no_field_of_its_own(
     value: Any, tmp_path: Path
 ) -> None:
@@ -145,8 +132,8 @@ async def test_a_result_that_poses_as_its_type_gives_away_no_field_of_its_own(
 
 
 @pytest.mark.req("M10.5", "M8.3")
-async def test_an_effect_that_only_claims_to_equal_none_is_not_believed(tmp_path: Path) -> None:
-    async with opened([write(raising(ClaimsNone("done")))], tmp_path) as gateway:
+async def test_an_effect_declared_in_a_word_that_is_none_promises_nothing(tmp_path: Path) -> None:
+    async with opened([write(raising(Misspelt("done")))], tmp_path) as gateway:
         outcome = await gateway.call("do", {}, caller=ANA, workflow="wf")
 
     assert outcome.effect == "unknown"

@@ -103,12 +103,12 @@ async def test_another_tenants_lead_sees_and_moves_neither_call_nor_approval(tmp
             for decide in (gateway.approve, gateway.deny)
         ]
         seen = [await gateway.get_call(held.call_id, caller=who) for who in (stranger, namesake, BEN)]
-        waited = await gateway.wait_for(held, caller=namesake, timeout=0.001)
+        waited: Any = await gateway.wait_for(held, caller=namesake, timeout=0.001)
         await sweep(gateway)
         now = await gateway.get_call(held.call_id, caller=ANA)
 
     assert set(answers) == {"there is no such approval"}
-    assert {outcome.message for outcome in (*seen, waited)} == {"There is no such call."}  # type: ignore[union-attr]
+    assert {outcome.message for outcome in (*seen, waited)} == {"There is no such call."}
     assert (ran, now.status) == ([], "pending_approval")
 
 

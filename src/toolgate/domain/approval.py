@@ -7,9 +7,12 @@ replayed and written in a file. Not here: the states of an approval (``lifecycle
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from toolgate.domain.canonical import JsonValue, canonical_json
@@ -28,14 +31,53 @@ MAX_QUORUM = 20
 
 When = Mapping[str, Any] | Callable[..., Any] | Callable[..., Awaitable[Any]]
 
+_DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].*")
+_NO_ORDER_OF_LETTERS = re.compile(
+    r"[-+]?P(?=[0-9T])([0-9.]+[YMWD])*(T([0-9.]+[HMS])+)?|[0-9]{2}:[0-9]{2}(:.*)?([Zz]|[+-][0-9:]{2,})"
+)
+"""Durations, and times of day with an offset."""
+
+
+def _order(value: Any, bound: Any) -> int:
+    """-1, 0 or 1. Texts that stand for numbers or moments are compared as these.
+
+    Their letters order otherwise: "100.00" comes before "50.00", and whoever chooses the offset of a moment would
+    choose its place.
+
+    Raises:
+        TypeError: for what has no order, or none that its letters show (durations, times of day with an offset).
+        ValueError: for a moment that is none.
+    """
+    if isinstance(value, str) and isinstance(bound, str):
+        if _DECIMAL.fullmatch(value) and _DECIMAL.fullmatch(bound):
+            value, bound = Decimal(value), Decimal(bound)
+        elif _MOMENT.fullmatch(value) or _MOMENT.fullmatch(bound):
+            value, bound = datetime.fromisoformat(value), datetime.fromisoformat(bound)
+        elif _NO_ORDER_OF_LETTERS.fullmatch(value) or _NO_ORDER_OF_LETTERS.fullmatch(bound):
+            raise TypeError("durations and times with an offset cannot be ordered")
+    return int(value > bound) - int(value < bound)
+
+
+def _same(value: Any, bound: Any) -> bool:
+    """Whether ``value`` is ``bound``, however it is spelt: ``"50.0"`` is ``"50.00"``. Raises as ``_order``."""
+    if value == bound:
+        return True
+    if not (isinstance(value, str) and isinstance(bound, str)):
+        return False
+    return any(
+        form.fullmatch(value) and form.fullmatch(bound) for form in (_DECIMAL, _MOMENT)
+    ) and not _order(value, bound)
+
+
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "gt": lambda value, bound: value > bound,
-    "ge": lambda value, bound: value >= bound,
-    "lt": lambda value, bound: value < bound,
-    "le": lambda value, bound: value <= bound,
-    "eq": lambda value, bound: bool(value == bound),
+    "gt": lambda value, bound: _order(value, bound) > 0,
+    "ge": lambda value, bound: _order(value, bound) >= 0,
+    "lt": lambda value, bound: _order(value, bound) < 0,
+    "le": lambda value, bound: _order(value, bound) <= 0,
+    "eq": _same,
     "ne": lambda value, bound: bool(value != bound),
-    "in": lambda value, bound: value in bound,
+    "in": lambda value, bound: any(_same(value, one) for one in bound),
     "not_in": lambda value, bound: value not in bound,
 }
 _SPOKEN = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "eq": "=", "ne": "≠", "in": "in", "not_in": "not in"}
@@ -48,7 +90,8 @@ class Approval:
     Args:
         approvers: roles, one of which a voter needs. Never empty: an approval that nobody may give is a mistake.
         when: ``None`` asks always. A mapping ``{"amount_cents": {"gt": 5000}}`` asks when *every* condition
-            holds (operators ``gt ge lt le eq ne in not_in``; dotted paths reach into objects). A predicate
+            holds (operators ``gt ge lt le eq ne in not_in``; dotted paths reach into objects; decimals and moments
+            that are written as texts are ordered as what they stand for). A predicate
             ``(context, args)``, sync or async, returns the reason to ask or ``None``. A condition that
             raises, or whose path is missing, asks.
         risk: shown to the approver; ``"low"``, ``"medium"`` or ``"high"``.

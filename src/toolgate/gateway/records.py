@@ -143,7 +143,7 @@ async def approval_row(
         "description": contract.description,
         "effect": contract.effect.value,
         "external": contract.external,
-        "arguments": dict(sealed.redacted),
+        "arguments": world.registry[contract.name].shown(sealed.arguments, world.keys),
         "caller": received.caller.id,
         "tenant": received.caller.tenant,
         "agent": received.workflow.agent,

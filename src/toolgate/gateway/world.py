@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from toolgate.domain.call import SealedCall
+    from toolgate.domain.canonical import JsonValue
     from toolgate.gateway.flight import Flight
     from toolgate.ports import Callers, Clock, Deps, Ids, Keys, Reservations, Runner, Store
+
+
+_DEEPER_THAN_ARGUMENTS = 96
+_LONGER_BY_MARKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Registered:
     contract: Contract
     redactor: Redactor
     result_size: int
+    argument_size: int
 
     def visible_to(self, caller: Caller) -> bool:
         """Whether the caller holds a role that the contract grants. Nothing else opens a tool."""
@@ -39,6 +45,23 @@ class Registered:
         if not self.contract.enabled:
             return False
         return roles == ANYONE or not roles.isdisjoint(caller.roles)
+
+    def shown(self, arguments: Mapping[str, JsonValue], keys: Keys) -> JsonValue:
+        """The arguments for an approver: without secrets as in the trail, and with nothing cut.
+
+        What is too long for a row of the trail runs all the same; nobody may agree to what they cannot read.
+        """
+        size = self.argument_size
+        whole = Redactor(
+            keys.redaction_mac,
+            self.contract.sensitive,
+            max_depth=_DEEPER_THAN_ARGUMENTS,
+            max_nodes=size,
+            max_string=size,
+            # A mark may be longer than the secret in whose place it stands.
+            max_total=_LONGER_BY_MARKS * size,
+        )
+        return whole.redact(dict(arguments))
 
     def said(self, text: object, sealed: SealedCall) -> str:
         """The author's words about this call, without what is sensitive in its arguments."""
@@ -68,6 +91,7 @@ def register(tools: Iterable[Tool[Any, Any]], keys: Keys, limits: Limits) -> dic
             contract,
             Redactor(keys.redaction_mac, contract.sensitive),
             contract.result_size or limits.result_size,
+            limits.argument_size,
         )
     return found
 

@@ -6,6 +6,7 @@ agent and request stay; the rights are the caller's current ones, which ``prepar
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from toolgate.operations.reread import reread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from toolgate.domain.rows import ApprovalRow
+    from toolgate.domain.rows import ApprovalRow, Found
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
 
@@ -60,6 +61,10 @@ async def _start(world: World, approval: ApprovalRow, submit: Callable[[Flight],
             world, approval, "the contract changed since it was approved", ErrorType.CONTRACT_CHANGED
         )
         return False
+    if not await _votes_are_on_record(world, found):
+        _log.error("%s has a vote that the trail knows nothing of; it does not run", approval.approval_id)
+        await _cancel(world, approval, "a vote on it is not in the audit trail", ErrorType.APPROVAL_EXPIRED)
+        return False
     try:
         received = await reread(world, call)
     except (StoreUnavailable, StoreInDoubt):
@@ -76,6 +81,21 @@ async def _start(world: World, approval: ApprovalRow, submit: Callable[[Flight],
     flight = board(world, received, lambda outcome: _answered(world, approval, outcome), approval=approval)
     submit(flight)
     return True
+
+
+async def _votes_are_on_record(world: World, found: Found) -> bool:
+    """Whether every vote came with its event, in one transaction, as votes do.
+
+    One that was put into the file by hand has none; who writes that as well breaks the chain, which
+    verification shows.
+    """
+    assert found.call is not None
+    said = set()
+    async for row in world.store.records(call_id=found.call.call_id):
+        record = json.loads(row.record)
+        if record.get("toolgate.transition") == "approval_approved":
+            said.add(record.get("toolgate.actor"))
+    return said.issuperset(vote.voter for vote in found.votes)
 
 
 def _answered(world: World, approval: ApprovalRow, outcome: Outcome[Any]) -> None:

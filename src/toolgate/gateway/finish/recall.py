@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from toolgate.gateway.world import World
 
 _log = logging.getLogger("toolgate")
-_UNOPENED = "It was asked for before, and what it answered cannot be read any more. Do not repeat it; a person has to look."
+_UNOPENED = "What it answered before cannot be read any more. Do not repeat it; a person has to look."
 _WORLD = {
     None: WorldEffect.NONE,
     EffectState.INTENDED: WorldEffect.UNKNOWN,

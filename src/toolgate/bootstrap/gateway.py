@@ -1,45 +1,36 @@
-"""The only place where the two sides meet: ports get their adapters, and the pipeline its world.
-
-``Gateway`` is what a program holds: it opens the store, runs the loops, and keeps house (recovery,
-pick-up of approved calls, leases). Every decision is elsewhere.
-"""
+"""What a program holds: it opens the store, runs the loops and hands calls to the pipeline; it decides nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import logging
-import threading
 import time
-import warnings
 from collections.abc import Coroutine, Iterable
-from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from toolgate.adapters.clock import SystemClock
 from toolgate.adapters.ids import UlidIds
-from toolgate.adapters.keys import KeyFileUnfit, Keyring
 from toolgate.adapters.loops import Lane, Lanes
 from toolgate.adapters.reservations import ProcessReservations
 from toolgate.adapters.runners.process import ProcessRunner
 from toolgate.adapters.runners.python import PythonRunner, Threads
 from toolgate.adapters.stores.answers import Answers
-from toolgate.adapters.stores.memory import MemoryStore
 from toolgate.adapters.stores.sqlite import SqliteStore
 from toolgate.adapters.stores.sqlite.presence import Presence
+from toolgate.bootstrap.house import House
+from toolgate.bootstrap.stores import open_store, warn_of_memory
 from toolgate.config import load_settings
 from toolgate.domain.call import ReceivedCall, Workflow
 from toolgate.domain.caller import Caller
 from toolgate.domain.duration import Duration, seconds
-from toolgate.domain.errors import ConfigurationError, NotBuiltYet, StoreInDoubt, StoreUnavailable, UsageError
+from toolgate.domain.errors import NotBuiltYet, UsageError
 from toolgate.domain.limits import Limits
 from toolgate.domain.names import MAX_RATIONALE, MAX_USER_INPUT, label, name_problem, words
 from toolgate.domain.outcome import Outcome, PendingApproval, Started
-from toolgate.gateway.faults import place_of
 from toolgate.gateway.flight import Flight
 from toolgate.gateway.world import World, register
-from toolgate.operations import dispatch_approved as approved
 from toolgate.operations import recover
 from toolgate.operations.decide_approval import decide_approval
 from toolgate.operations.get_call import get_call
@@ -60,8 +51,6 @@ T = TypeVar("T")
 _log = logging.getLogger("toolgate")
 HOUSEKEEPING_INTERVAL = 1.0
 OVERDUE_BY = 0.05
-RECONCILE_PATIENCE = 5.0
-"""Seconds that a round of housekeeping waits for the contracts' own ``reconcile`` before it goes on without."""
 
 
 class Gateway:
@@ -103,10 +92,10 @@ class Gateway:
         self._clock = clock or SystemClock()
         self._ids = ids or UlidIds()
         self._boot = self._ids.new("boot")
-        chosen_store, chosen_keys = _open_store(store, keys, boot_id=self._boot, clock=self._clock)
+        chosen_store, chosen_keys = open_store(store, keys, boot_id=self._boot, clock=self._clock)
         chosen = limits or Limits()
         registry = register(tools, chosen_keys, chosen)
-        _check_memory(chosen_store, registry.values())
+        warn_of_memory(chosen_store, registry.values())
         sync_tools = frozenset(
             name
             for name, entry in registry.items()
@@ -146,11 +135,7 @@ class Gateway:
             self._presence = Presence(chosen_store.path)
         self._answers = Answers()
         self._lanes: Lanes | None = None
-        self._stopping = threading.Event()
-        self._housekeeper: threading.Thread | None = None
-        self._woken = threading.Event()
-        self._sweeping = threading.Lock()
-        self._reconciling: Future[int] | None = None
+        self._house = House(self._world)
 
     @classmethod
     def from_config(
@@ -219,19 +204,14 @@ class Gateway:
             lanes.stop(wait=1.0)
             raise
         self._lanes = lanes
-        self._stopping.clear()
         if self._interval is not None:
-            self._housekeeper = threading.Thread(target=self._keep_house, name="toolgate-house", daemon=True)
-            self._housekeeper.start()
+            self._house.keep(lanes, every=self._interval)
 
     def _close(self) -> None:
         lanes = self._lanes
         if lanes is None:
             return
-        self._stopping.set()
-        self._woken.set()
-        if self._housekeeper is not None:
-            self._housekeeper.join()
+        self._house.leave()
         self._lanes = None
         try:
             self._settle_what_flies()
@@ -539,48 +519,14 @@ class Gateway:
 
     # -------------------------------------------------------------------- housekeeping
 
-    def _keep_house(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._sweep(patient=True)
-            except (StoreUnavailable, StoreInDoubt) as fault:
-                _log.warning("housekeeping waits for the store: %s", type(fault).__name__)
-            except Exception as fault:  # noqa: BLE001 - one bad row must not end recovery for all others
-                _log.error("housekeeping failed and goes on in the next round: %s", place_of(fault))
-            self._woken.wait(self._interval)
-            self._woken.clear()
-
     async def sweep(self) -> None:
         """One round of housekeeping, now: recovery, expiry, pick-up of approved calls, leases."""
-        await asyncio.to_thread(self._sweep)
-
-    def _sweep(self, *, patient: bool = False) -> None:
         lanes = self._running()
-        with self._sweeping:
-            lanes.service.start(self._service_round(lanes)).result()
-            lane = lanes.tool_lane
-            if lane is None or self._stopping.is_set():
-                return
-            if self._reconciling is None or self._reconciling.done():
-                self._reconciling = lane.start(recover.reconcile_unknown(self._world, patient=patient))
-            # A reconcile that blocks its loop must not end recovery for all others: the next round looks again.
-            wait([self._reconciling], timeout=RECONCILE_PATIENCE)
-            if self._reconciling.done():
-                self._reconciling.result()
-
-    async def _service_round(self, lanes: Lanes) -> None:
-        world = self._world
-        if (fault := await recover.write_unsettled(world)) is not None:
-            _log.warning("an outcome still waits to be recorded: %s", type(fault).__name__)
-        await recover.renew_leases(world)
-        await recover.lapse_intents(world)
-        await approved.end_refused(world)
-        await approved.expire_approvals(world)
-        await approved.dispatch_approved(world, lanes.submit)
+        await asyncio.to_thread(self._house.round, lanes)
 
     def wake(self) -> None:
         """Something was decided: do not wait for the next round."""
-        self._woken.set()
+        self._house.wake()
 
     def _running(self) -> Lanes:
         if self._lanes is None:
@@ -594,61 +540,3 @@ def _no_running_loop(message: str) -> None:
     except RuntimeError:
         return
     raise UsageError(message)
-
-
-def _open_store(
-    store: str | Store | None, keys: Keys | None, *, boot_id: str, clock: Clock
-) -> tuple[Store, Keys]:
-    if store is None:
-        return MemoryStore(boot_id=boot_id, now=clock.now), keys or Keyring.ephemeral()
-    if not isinstance(store, str):
-        return store, keys or Keyring.ephemeral()
-    if store.startswith(("postgresql://", "postgres://")):
-        raise NotBuiltYet("store=: Postgres is not built yet; use sqlite:///toolgate.db")
-    if store in {"memory", "memory://"}:
-        return MemoryStore(boot_id=boot_id, now=clock.now), keys or Keyring.ephemeral()
-    if not store.startswith("sqlite:///"):
-        raise ConfigurationError(
-            f"store=: {store.split(':')[0]!r} is no store; write 'sqlite:///toolgate.db'"
-        )
-    path = Path(store.removeprefix("sqlite:///"))
-    ring = keys or open_keys(path)
-    ring_id = ring.ring_id if isinstance(ring, Keyring) else ""
-    return SqliteStore(path, boot_id=boot_id, now=clock.now, ring_id=ring_id), ring
-
-
-def open_keys(database: Path) -> Keyring:
-    """The keys beside ``database``; made with it, never made for a database that exists.
-
-    Raises:
-        ConfigurationError: if the database is there and its keys are not.
-    """
-    path = database.with_name(database.name + ".keys")
-    # Asked first: another process that starts at this moment makes the keys before the database.
-    in_use = database.exists() and database.stat().st_size > 0
-    if path.exists():
-        return Keyring.open(path)
-    if in_use:
-        raise ConfigurationError(
-            f"{database.name} is there but its keys, {path.name}, are not; put them back beside it. Without them "
-            "nothing that was kept encrypted can be read, and keys that were used cannot be recognised"
-        )
-    if not database.parent.is_dir():
-        raise ConfigurationError(f"store=: the folder {database.parent} does not exist; create it first")
-    try:
-        return Keyring.create(path)
-    except KeyFileUnfit:
-        if not path.exists():
-            raise
-        return Keyring.open(path)
-
-
-def _check_memory(store: Store, entries: Iterable[Any]) -> None:
-    writers = [entry.contract.name for entry in entries if entry.contract.has_effects]
-    if isinstance(store, MemoryStore) and writers:
-        warnings.warn(
-            f"{writers[0]} has effects, and the memory store forgets them when this process ends; "
-            "write store='sqlite:///toolgate.db' to keep them",
-            UserWarning,
-            stacklevel=3,
-        )
