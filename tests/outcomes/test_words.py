@@ -103,3 +103,9 @@ def test_a_store_that_is_none_names_the_setting() -> None:
 def test_roles_given_as_one_text_are_refused_with_what_to_write() -> None:
     with pytest.raises(TypeError, match=re.escape("write roles={'support'}")):
         Caller("u-1", roles="support")
+
+
+@pytest.mark.req("M3.4", "M10.12")
+def test_a_wish_for_one_role_written_as_a_text_is_refused_and_not_read_letter_by_letter() -> None:
+    with pytest.raises(TypeError, match="write approvers="):
+        errors.NeedsApproval("look at this", approvers="lead")  # type: ignore[arg-type]
