@@ -44,6 +44,9 @@ async def side_by_side(
     subjects: Mapping[str, Call], *, callers: int, calls: int, rounds: int, note: Callable[[str], None]
 ) -> dict[str, Sample]:
     """Every subject, round after round in turn, so that a noisy moment hits all of them alike."""
+    # What all these libraries have loaded would make each collection dearer for whoever allocates; a program has one.
+    gc.collect()
+    gc.freeze()
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in subjects}
     first = 0
     for number in range(rounds + 1):

@@ -394,7 +394,7 @@ def test_an_error_that_the_gate_could_not_read_is_found() -> None:
 
         code = "mute"
 
-        @property
+        @property  # type: ignore[misc]
         def error_code(self) -> str:
             raise RuntimeError("no words")
 

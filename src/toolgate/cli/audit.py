@@ -258,7 +258,8 @@ def _print_report(report: ChainReport) -> None:
         )
     # An id ends in the time of its making, so that the newest chains are those that say most.
     newest = sorted(report.heads, key=lambda chain: chain.rpartition("_")[2], reverse=True)
-    if newest:
+    if newest and report.intact:
+        # The heads of a broken trail would bless it.
         click.echo("\nKeep these elsewhere; with them a trail that is cut or written anew shows:")
         for chain in newest[:_SHOWN_HEADS]:
             seq, link = report.heads[chain]

@@ -163,7 +163,7 @@ class NeedsApproval(ToolError):
         approvers: frozenset[str] | set[str] = frozenset(),
         risk: Literal["low", "medium", "high"] = "medium",
     ) -> None:
-        if isinstance(approvers, str):
+        if isinstance(approvers, str):  # type: ignore[unreachable]
             raise TypeError("approvers is a set of role names, not one text: write approvers={'lead'}")
         super().__init__(reason)
         self.approvers = frozenset(approvers)
