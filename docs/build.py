@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
 
 import click
@@ -78,8 +80,43 @@ def names() -> str:
     lines = ["# Public names\n", "What `from toolgate import …` offers; anything else may change.\n"]
     for name in sorted(toolgate.__all__):
         thing = getattr(toolgate, name)
-        lines += [f"## `{name}`\n", "```text", inspect.getdoc(thing) or repr(thing), "```\n"]
+        lines += [f"## `{name}`\n", *_described(name, thing)]
     return "\n".join(lines)
+
+
+def _described(name: str, thing: object) -> Iterator[str]:
+    if not (inspect.isclass(thing) or inspect.isfunction(thing)):
+        # A constant or a type alias: its own docstring would be that of its type.
+        yield "```text"
+        yield _plain(repr(thing)) + "\n```\n"
+        return
+    yield "```text"
+    yield _signature(name, thing)
+    yield ""
+    yield inspect.getdoc(thing) or ""
+    if inspect.isclass(thing) and not issubclass(thing, BaseException | Enum):
+        for method, function in sorted(vars(thing).items()):
+            if not method.startswith("_") and (
+                inspect.isfunction(function) or isinstance(function, classmethod)
+            ):
+                told = inspect.unwrap(getattr(thing, method))
+                yield f"\n.{_signature(method, told)}"
+                yield "    " + (inspect.getdoc(told) or "").partition("\n\n")[0].replace("\n", "\n    ")
+    yield "```\n"
+
+
+def _signature(name: str, thing: Callable[..., object]) -> str:
+    try:
+        return name + _plain(str(inspect.signature(thing)))
+    except ValueError:
+        return name
+
+
+def _plain(text: str) -> str:
+    """Without the addresses, module paths and quotes that nobody reads."""
+    text = re.sub(r"<function \S+?(?:<lambda>)? at 0x[0-9a-f]+>|<object [^>]*>|<factory>", "…", text)
+    text = re.sub(r"\b(?:toolgate|typing|collections|pathlib|datetime)(?:\.[a-z_]+)*\.", "", text)
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", text).replace("~", "")
 
 
 def audit_record() -> str:

@@ -110,7 +110,6 @@ def test_a_value_that_loosens_or_means_nothing_is_refused(line: str, tmp_path: P
         "approval = { approvers = ['support', 'lead', 'billing_admin'] }",
         "approval = { when = { amount_cents = { gt = 400000 } } }",
         "approval = { when = { amount_cents = { lt = 0 } } }",
-        "approval = { when = { no_such_argument = { eq = 1 } } }",
         "approval = { when = { amount_cents = { gt = 9000 }, order_id = { gt = 1 } }, approvers = ['support'] }",
         "approval = { reason = 'quick' }",
     ],

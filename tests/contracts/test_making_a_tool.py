@@ -489,3 +489,23 @@ def test_declared_errors_stand_in_the_contract_by_their_code() -> None:
         """Do."""
 
     assert act.contract.raises == ("declined",)
+
+
+@pytest.mark.req("M12.3", "M1.4")
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [("cents", True), ("payee.country", True), ("lines.0", True), ("cent", False), ("payee.land", False)],
+)
+def test_a_condition_names_an_argument_of_the_tool(path: str, known: bool) -> None:
+    class Payee(BaseModel):
+        country: str
+
+    def pay(cents: int, payee: Payee, lines: list[int]) -> None:
+        """Pay."""
+
+    make = tool(roles="anyone", approval=Approval(approvers={"lead"}, when={path: {"gt": 1}}))
+    if known:
+        assert make(pay).contract.approval is not None
+        return
+    with pytest.raises(ContractError, match="is no argument of the tool; it has cents, lines, payee"):
+        make(pay)

@@ -184,6 +184,8 @@ def check(contract: Contract) -> None:
     properties = contract.input_schema.get("properties", {})
     if taken := RESERVED_FIELDS & set(properties):
         raise ContractError(f"{where}: rename the field {min(taken)!r}; only the application may choose it")
+    if contract.approval is not None:
+        _check_conditions(contract.approval, contract.input_schema, where)
     if contract.idempotency is not None:
         _check_key(contract, properties, where)
     if not contract.has_effects:
@@ -212,12 +214,26 @@ def _check_key(contract: Contract, properties: Mapping[str, Any], where: str) ->
         )
 
 
+def _check_conditions(approval: Approval, schema: Mapping[str, Any], where: str) -> None:
+    """A condition on what is no argument would ask each time, which nobody means."""
+    for part in approval.parts:
+        for path in part.when if isinstance(part.when, Mapping) else ():
+            if not _is_argument(schema, path):
+                known = ", ".join(sorted(schema.get("properties", {}))) or "none"
+                raise ContractError(
+                    f"{where}: approval.when: {path!r} is no argument of the tool; it has {known}"
+                )
+
+
 def _is_argument(schema: Mapping[str, Any], path: str) -> bool:
     """Whether the dotted ``path`` may lead to a value. What a union or an open mapping holds is not known before."""
     node: Mapping[str, Any] = schema
     for part in path.split("."):
         if "$ref" in node:
             node = schema.get("$defs", {}).get(str(node["$ref"]).rpartition("/")[2], {})
+        if node.get("type") == "array" and part.isdigit():
+            node = node.get("items", {})
+            continue
         if "properties" not in node:
             return node.get("type") not in {"string", "integer", "number", "boolean", "array", "null"}
         if part not in node["properties"]:
