@@ -8,8 +8,9 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from toolgate.domain.duration import MICRO
 from toolgate.testing import FakeClock
-from toolgate.testing.clock import EPOCH, MICRO
+from toolgate.testing.clock import EPOCH
 
 HOUR = 3600.0
 LATER = EPOCH + round(HOUR * MICRO)

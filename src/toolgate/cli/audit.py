@@ -19,11 +19,12 @@ from toolgate.cli.exits import Exit, misused
 from toolgate.cli.export_file import ExportBrokenError, ExportFile, written_to
 from toolgate.cli.ledger import reading
 from toolgate.cli.options import DurationType, as_json, asynchronous, configured
-from toolgate.cli.plain import MICRO, instant, print_json, printable
+from toolgate.cli.plain import instant, print_json, printable
 from toolgate.cli.tables import console, print_rows, progress
 from toolgate.config import Settings, load_settings
 from toolgate.domain.audit import Head, verify_chains
 from toolgate.domain.audit_export import FinalHeads, heads_line, record_line
+from toolgate.domain.duration import MICRO
 from toolgate.domain.trail import flat_line
 from toolgate.operations.search_audit import Wanted, said_values, search_audit
 from toolgate.operations.verify_audit import verify_audit

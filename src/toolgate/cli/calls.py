@@ -14,10 +14,11 @@ import click
 from toolgate.cli.exits import misused, no
 from toolgate.cli.ledger import acting, database, reading
 from toolgate.cli.options import DurationType, as_json, asynchronous, configured, reason
-from toolgate.cli.plain import MICRO, instant, iso, print_json, printable
+from toolgate.cli.plain import instant, iso, print_json, printable
 from toolgate.cli.tables import print_facts, print_heading, print_rows
 from toolgate.config import Settings
 from toolgate.domain.approval import Vote
+from toolgate.domain.duration import MICRO
 from toolgate.domain.rows import ByCall, CallRow
 from toolgate.domain.trail import flat_line
 from toolgate.operations.resolve_call import may_resolve, resolve_call

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import click
 
-MICRO: Final = 1_000_000
+from toolgate.domain.duration import MICRO
+
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 

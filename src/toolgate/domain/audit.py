@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 
 from toolgate.domain.canonical import UnfitJson, parse_json
 from toolgate.domain.merkle import HASH_SIZE, inclusion_proof, leaf_hash, merkle_root, verify_inclusion
+from toolgate.domain.trail import CHAIN_OPENED
 
 __all__ = [
     "FIRST_SEQ",
@@ -339,7 +340,7 @@ def _malformed(found: StoredRecord) -> str | None:
 def _heads_named_by(opening: bytes) -> Iterator[tuple[str, Head]]:
     """The heads in a `chain_opened` record. Raises `UnfitJson` if it is none, or says them in another shape."""
     value = parse_json(opening, max_bytes=_MAX_OPENING, max_nodes=_MAX_OPENING)
-    if not isinstance(value, dict) or value.get("event") != "chain_opened":
+    if not isinstance(value, dict) or value.get("event") != CHAIN_OPENED:
         raise UnfitJson("event", "the first record of a chain is chain_opened")
     named = value.get("known_heads")
     if not isinstance(named, dict):

@@ -94,7 +94,6 @@ class Contract:
     result_size: int | None = None
     raises: tuple[str, ...] = ()
     sensitive: tuple[tuple[str, ...], ...] = ()
-    sensitive_result: tuple[tuple[str, ...], ...] = ()
     result_trust: Literal["trusted", "untrusted"] = "trusted"
     isolation: Literal["shared", "process"] = "shared"
     tags: frozenset[str] = frozenset()

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from toolgate.domain.errors import ContractError
 
-MICROSECOND = 1_000_000
+MICRO = 1_000_000
+"""Microseconds in a second: rows and records count the one, people and deadlines the other."""
 
 _SHORT = re.compile(r"(?P<count>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}

@@ -59,7 +59,7 @@ from toolgate.domain.rows import (
     NewCall,
     Row,
 )
-from toolgate.domain.trail import call_record, plain_record
+from toolgate.domain.trail import CHAIN_OPENED, call_record, plain_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -454,4 +454,4 @@ def chain_opened_event(
 ) -> Event:
     """The first event of a boot's chain: it names every head known, so that a dropped chain shows."""
     heads: dict[str, JsonValue] = {chain: [seq, link] for chain, (seq, link) in sorted(known_heads.items())}
-    return Event(None, at, plain_record("chain_opened", at=at, fields={"known_heads": heads, **boot}))
+    return Event(None, at, plain_record(CHAIN_OPENED, at=at, fields={"known_heads": heads, **boot}))

@@ -227,7 +227,6 @@ def tool(
             result_size=None if result_size is None else size(result_size, of=f"tool {label!r}: result_size"),
             raises=tuple(sorted(error.code for error in declared)),
             sensitive=sensitive_paths(signature.model),
-            sensitive_result=sensitive_paths(signature.returns) if is_model(signature.returns) else (),
             result_trust=result_trust,
             isolation=isolation,
             tags=frozenset(tags),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,12 +48,3 @@ class Replay:
 Verdict = Pass | Deny | Hold | Replay
 
 PASS = Pass()
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A gate's name and what it said, for the trail."""
-
-    gate: str
-    verdict: Verdict
-    reasons: tuple[str, ...] = field(default=())

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.canonical import canonical_json
+from toolgate.domain.duration import MICRO
 from toolgate.domain.lifecycle import ApprovalState
 from toolgate.domain.names import label
 from toolgate.domain.redaction import redact_text
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from toolgate.domain.lifecycle import EffectState
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
-
-MICRO = 1_000_000
 
 
 def call_row(
@@ -112,18 +111,31 @@ def request_row(world: World, sealed: SealedCall) -> SealedRow:
         "rationale": received.rationale,
         "user_input": received.workflow.user_input,
     }
-    return _seal(world, sealed, "request", json.dumps(plain, ensure_ascii=False).encode())
+    return _sealed(
+        world, sealed.caller.tenant, sealed.call_id, "request", json.dumps(plain, ensure_ascii=False).encode()
+    )
 
 
 def result_row(world: World, sealed: SealedCall, raw: bytes | None, kept: Mapping[str, Any]) -> SealedRow:
     """What a replay answers: the result, or the words of the failure; encrypted."""
+    return answer_row(world, sealed.caller.tenant, sealed.call_id, raw=raw, words=kept)
+
+
+def answer_row(
+    world: World,
+    tenant: str,
+    call_id: str,
+    *,
+    raw: bytes | None = None,
+    words: Mapping[str, Any] | None = None,
+) -> SealedRow:
+    """What a call answers from now on: ``raw`` (a result's JSON), or else ``words``; encrypted."""
     # The result's bytes are spliced in as they are: parsing them again would buy nothing.
-    plain = b'{"result":' + raw + b"}" if raw is not None else json.dumps(dict(kept)).encode()
-    return _seal(world, sealed, "result", plain)
+    plain = b'{"result":' + raw + b"}" if raw is not None else json.dumps(dict(words or {})).encode()
+    return _sealed(world, tenant, call_id, "result", plain)
 
 
-def _seal(world: World, sealed: SealedCall, kind: str, plain: bytes) -> SealedRow:
-    call_id, tenant = sealed.call_id, sealed.caller.tenant
+def _sealed(world: World, tenant: str, call_id: str, kind: str, plain: bytes) -> SealedRow:
     return SealedRow(call_id, kind, world.keys.encrypt(plain, tenant=tenant, call_id=call_id, kind=kind))
 
 

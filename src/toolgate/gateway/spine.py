@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from toolgate.domain.approval import ApprovalFact, Requirement
 from toolgate.domain.call import Clearance, ClearedCall
 from toolgate.domain.commands import Dispatch, Done, Intend, NotAllowed, Rehold, Superseded, Taken
+from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.outcome import ErrorType, Outcome
@@ -308,10 +309,10 @@ def _nothing_happened() -> Judgement:
 def _lease(world: World, flight: Flight, now: int) -> int:
     """When the intent may be taken for lost (µs): the deadline and a margin, in which settling falls."""
     left = max(0.0, flight.deadline - world.clock.monotonic())
-    return now + round((left + world.lease_margin) * records.MICRO)
+    return now + round((left + world.lease_margin) * MICRO)
 
 
 def _lease_suffices(world: World, flight: Flight, row: CallRow) -> bool:
     """Whether the lease outlives the deadline. A process that was stopped meanwhile must not dispatch."""
     left = flight.deadline - world.clock.monotonic()
-    return left > 0 and world.clock.now() + round(left * records.MICRO) < row.lease_until
+    return left > 0 and world.clock.now() + round(left * MICRO) < row.lease_until

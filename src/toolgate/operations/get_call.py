@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.outcome import ErrorType, Outcome, unsuccessful
-from toolgate.domain.rows import RUNNING, ByCall, Found
+from toolgate.domain.rows import ByCall, Found
 from toolgate.gateway.finish.recall import recall
 
 if TYPE_CHECKING:
@@ -28,9 +28,3 @@ async def get_call(world: World, call_id: str, *, caller: Caller) -> Outcome[Any
             reasons=("no call of this caller",),
         )
     return await recall(world, found, replayed=False)
-
-
-async def is_over(world: World, call_id: str) -> bool:
-    """Whether waiting longer cannot bring another outcome by itself."""
-    call = (await world.store.find(ByCall(call_id))).call
-    return call is None or call.status not in {RUNNING, "pending_approval"}

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from toolgate.domain.caller import Applied, NotApplied
 from toolgate.domain.commands import Done, Lapse, Renew, Resolve
+from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import EffectCause
-from toolgate.domain.rows import SealedRow
 from toolgate.gateway.faults import place_of
 from toolgate.gateway.finish.check_result import Checked, check_result
 from toolgate.gateway.prepare.seal import Unfit, seal
-from toolgate.gateway.records import MICRO
+from toolgate.gateway.records import answer_row
 from toolgate.gateway.scope import Scope, ask, context_of
 from toolgate.operations.handle_call import board
 from toolgate.operations.reopen import reopened
@@ -140,7 +140,7 @@ async def _resolve(
         result = None
         checked = check_result(sealed, answer.result, limit=registered.result_size)
         if isinstance(checked, Checked):
-            result = _result(world, row, checked.raw)
+            result = answer_row(world, row.tenant, row.call_id, raw=checked.raw)
         command = Resolve(
             row.call_id,
             EffectCause.RECONCILED_APPLIED,
@@ -168,9 +168,3 @@ async def _resolve(
 def _intended_by(row: CallRow) -> int:
     """By when it surely was intended (µs), from where the horizon counts: a held call waits long before it runs."""
     return row.received_at if row.approval_id is None else max(row.received_at, row.lease_until)
-
-
-def _result(world: World, row: CallRow, canonical: bytes) -> SealedRow:
-    plain = b'{"result":' + canonical + b"}"
-    sealed = world.keys.encrypt(plain, tenant=row.tenant, call_id=row.call_id, kind="result")
-    return SealedRow(row.call_id, "result", sealed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from toolgate.domain.lifecycle import EffectCause, EffectState
 from toolgate.domain.redaction import redact_text
 from toolgate.domain.rows import ByCall, CallRow, SealedRow
 from toolgate.gateway.prepare.seal import Unfit, seal
+from toolgate.gateway.records import answer_row
 from toolgate.operations.reopen import reopened
 from toolgate.operations.reread import reread
 
@@ -84,9 +84,4 @@ async def _reopen(world: World, row: CallRow) -> DraftHold | None:
 
 def kept_words(world: World, row: CallRow, words: Mapping[str, Any]) -> SealedRow:
     """What the call answers from now on, in place of the words of its doubt."""
-    plain = json.dumps(dict(words)).encode()
-    return SealedRow(
-        row.call_id,
-        "result",
-        world.keys.encrypt(plain, tenant=row.tenant, call_id=row.call_id, kind="result"),
-    )
+    return answer_row(world, row.tenant, row.call_id, words=words)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from toolgate.domain.caller import Caller
 from toolgate.domain.commands import PutToken
+from toolgate.domain.duration import MICRO
 from toolgate.domain.rows import Event, TokenRow
 from toolgate.domain.trail import plain_record
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from toolgate.ports import Ids, Keys, Store
 
 PREFIX = "tgt_"
-MICRO = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

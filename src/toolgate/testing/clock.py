@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-MICRO = 1_000_000
+from toolgate.domain.duration import MICRO
+
 EPOCH = 1_767_225_600 * MICRO
 """2026-01-01T00:00:00Z, so that what a test prints is the same each time."""
 

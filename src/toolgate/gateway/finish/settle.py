@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.commands import Append, LateEvidence, Record, Settle, Superseded
+from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.outcome import ErrorType, Outcome, WorldEffect, unsuccessful
@@ -331,4 +332,4 @@ async def _give_up_unpermitted(
 
 
 def _elapsed(world: World, flight: Flight) -> int:
-    return round((world.clock.monotonic() - flight.started) * records.MICRO)
+    return round((world.clock.monotonic() - flight.started) * MICRO)
