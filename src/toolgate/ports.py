@@ -5,9 +5,9 @@ Each port is as small as its use. Not here: any implementation, not even a defau
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -19,7 +19,20 @@ if TYPE_CHECKING:
     from toolgate.domain.context import Context
     from toolgate.domain.contract import Contract
     from toolgate.domain.limits import Rate
-    from toolgate.domain.rows import ApprovalRow, CallRow, Found, SealedRow, Subject, TokenRow
+    from toolgate.domain.notice import Wanted
+    from toolgate.domain.principal import Declined, Principal
+    from toolgate.domain.rows import (
+        ApprovalRow,
+        CallRow,
+        DeliveryRow,
+        Found,
+        GrantRow,
+        NoticeRow,
+        RevisionRow,
+        SealedRow,
+        Subject,
+        TokenRow,
+    )
 
 
 class Timer(Protocol):
@@ -73,17 +86,60 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """Which calls to list; ``None`` means any. ``before`` is a call id: the cursor of the next page."""
+    """Which calls to list; ``None`` means any. ``before`` is a call id: the cursor of the next page.
+
+    ``since`` and ``until`` are microseconds since the epoch: from the one on, before the other.
+    """
 
     tenant: str | None = None
     tool: str | None = None
     caller_id: str | None = None
+    agent: str | None = None
     status: str | None = None
+    error_type: str | None = None
     workflow_id: str | None = None
     unresolved: bool = False
     since: int | None = None
+    until: int | None = None
     before: str | None = None
     limit: int = 50
+
+
+class CallPage(NamedTuple):
+    """Calls, newest first. ``next`` is the cursor from which to go on; None at the end.
+
+    A page may hold fewer calls than asked for and still have a ``next``: a store looks at a bounded number of
+    calls a page, so that a rare combination of filters cannot hold it up.
+    """
+
+    rows: Sequence[CallRow]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalFilter:
+    """Which approvals to list; ``None`` means any. Open ones come oldest first, all of them newest first.
+
+    ``after`` is the id of the last approval of the page before; ``lapsed_at`` (µs) leaves those whose time is out by
+    then.
+    """
+
+    open_only: bool = True
+    tenant: str | None = None
+    tool: str | None = None
+    caller_id: str | None = None
+    state: str | None = None
+    lapsed_at: int | None = None
+    after: str | None = None
+    limit: int = 100
+
+
+class Change(NamedTuple):
+    """One event of the trail as a reader of the newest ones sees it. ``seq`` counts all chains of the store."""
+
+    seq: int
+    call_id: str | None
+    record: bytes
 
 
 class Store(Protocol):
@@ -108,13 +164,25 @@ class Store(Protocol):
     async def sealed(self, call_id: str, kind: str) -> SealedRow | None:
         """Encrypted bytes of a call."""
 
-    async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
+    async def calls(self, wanted: CallFilter) -> CallPage:
         """Calls, newest first."""
 
-    async def approvals(
-        self, *, open_only: bool, tenant: str | None = None, limit: int = 100
-    ) -> Sequence[ApprovalRow]:
+    async def approvals(self, wanted: ApprovalFilter) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
+
+    async def revisions(self, approval_id: str) -> Sequence[RevisionRow]:
+        """What edits of an approval replaced, oldest first."""
+
+    async def grants(
+        self,
+        *,
+        tenant: str,
+        tool: str | None = None,
+        active_at: int | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[GrantRow]:
+        """Grants, newest first; ``active_at`` (µs) only those that could be used then."""
 
     async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
         """Intents whose lease ran out."""
@@ -122,8 +190,34 @@ class Store(Protocol):
     async def unknown(self, limit: int = 100) -> Sequence[CallRow]:
         """Effects in doubt."""
 
-    async def dispatchable(self, limit: int = 100) -> Sequence[ApprovalRow]:
-        """Approvals that are approved and not consumed."""
+    async def dispatchable(self, limit: int = 100, after: str | None = None) -> Sequence[ApprovalRow]:
+        """Approvals that are approved and not consumed, in the order of their ids, those behind ``after``."""
+
+    async def lapsed_grants(self, limit: int = 100) -> Sequence[GrantRow]:
+        """Grants whose time ran out and that nobody has ended, the first to run out first."""
+
+    async def unplanned(self, limit: int = 100) -> Sequence[NoticeRow]:
+        """Notices that nobody has planned deliveries of, oldest first."""
+
+    async def deliveries(
+        self,
+        *,
+        state: str,
+        due: int | None = None,
+        tenant: str | None = None,
+        sink: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[tuple[DeliveryRow, NoticeRow]]:
+        """Deliveries in ``state`` with what they carry; ``due`` (µs) only those whose time came.
+
+        Pending ones come those due first, those that ended newest first.
+        """
+
+    async def changes(self, after: int | None, limit: int = 500) -> Sequence[Change]:
+        """What the trail says behind ``after``, in order; None: only the newest one, to begin from."""
+
+    async def newest_changes(self, *, before: int | None = None, limit: int = 50) -> Sequence[Change]:
+        """The trail backwards, from before ``before`` (a ``seq``) on."""
 
     async def token(self, token_hash: str) -> TokenRow | None:
         """The token of this hash."""
@@ -178,3 +272,57 @@ Deps = Callable[["Caller"], "AbstractAsyncContextManager[Any]"]
 
 Callers = Callable[[str, str], Awaitable["Caller | None"]]
 """``(id, tenant)`` → the caller's current rights, or None for somebody who may do nothing any more."""
+
+
+class Issuer(Protocol):
+    """Somebody else whose signed tokens the gate believes."""
+
+    async def principal(self, bearer: str) -> Principal | Declined:
+        """Whom a signed access token stands for; a refusal says why for the log, never for whoever showed it."""
+
+
+class SignIn(Protocol):
+    """The browser sign-in of an issuer: an authorization code with PKCE (RFC 7636)."""
+
+    @property
+    def name(self) -> str:
+        """What people know the issuer as: its host."""
+
+    async def begin(self, *, redirect_uri: str, state: str, nonce: str, code_verifier: str) -> str | Declined:
+        """The address at the issuer that the browser is sent to."""
+
+    async def finish(
+        self, answer: Mapping[str, str], *, redirect_uri: str, nonce: str, code_verifier: str
+    ) -> Principal | Declined:
+        """Who signed in, from the parameters that the browser came back with; their ``state`` was checked before."""
+
+
+class Sent(NamedTuple):
+    """The receiver took a notice."""
+
+
+class Failed(NamedTuple):
+    """It did not. ``reason`` is for operators: few words, no secret, nothing of what was answered.
+
+    ``retry_after``: seconds that the receiver wished to be left alone. ``final``: it wants none, ever.
+    """
+
+    reason: str
+    retry_after: float | None = None
+    final: bool = False
+
+
+class Notifier(Protocol):
+    """One receiver of notices. A one-method seam; the caller keeps the time and tries again."""
+
+    async def send(self, notice: NoticeRow, *, now: int) -> Sent | Failed:
+        """One attempt, at ``now`` (µs). An error that is no answer may be raised; it counts as a failed attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sink:
+    """Where notices go: a name that rows refer to, which ones are wanted, and who sends them."""
+
+    name: str
+    wanted: Wanted
+    notifier: Notifier

@@ -26,6 +26,7 @@ from tests.approvals.desk import (
     transitions,
 )
 from tests.machines.stage import Stage, approve, deny, sweep
+from tests.people import decide_approval
 from toolgate import Advice, Approval, Caller, ErrorType, PendingApproval, Refused, Succeeded
 from toolgate.adapters.keys import Keyring
 from toolgate.domain.approval import RISKS, Requirement, Vote, tally
@@ -33,7 +34,7 @@ from toolgate.domain.lifecycle import ApprovalState
 from toolgate.domain.rows import ByApproval
 from toolgate.domain.verdict import Deny, Hold
 from toolgate.gateway import spine
-from toolgate.operations.decide_approval import decide_approval
+from toolgate.ports import ApprovalFilter
 
 Decision = Literal["approve", "deny"]
 
@@ -48,11 +49,9 @@ TWO = Approval(approvers={"lead"}, quorum=2, expires_in="1h")
 async def test_only_one_with_the_role_may_decide(stage: Stage, desk: Desk, decision: Decision) -> None:
     async with stage.gateway(desk.tool()) as gateway:
         outcome = await held(gateway)
-        refused = await decide_approval(
-            gateway.store, outcome.approval_id, decision, voter=BOB, reason="fine"
-        )
+        refused = await decide_approval(gateway, outcome.approval_id, decision, voter=BOB, reason="fine")
         row = await approval_of(gateway, outcome)
-        done = await decide_approval(gateway.store, outcome.approval_id, decision, voter=LEA, reason="fine")
+        done = await decide_approval(gateway, outcome.approval_id, decision, voter=LEA, reason="fine")
 
     assert refused == "deciding needs the role lead"
     assert row.state is ApprovalState.PENDING
@@ -64,7 +63,7 @@ async def test_whoever_asked_cannot_approve_whatever_their_roles(stage: Stage, d
     async with stage.gateway(desk.tool()) as gateway:
         outcome = await held(gateway, caller=ANN_AS_LEAD)
         refused = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=ANN_AS_LEAD, reason="me"
+            gateway, outcome.approval_id, "approve", voter=ANN_AS_LEAD, reason="me"
         )
         row = await approval_of(gateway, outcome)
 
@@ -80,10 +79,8 @@ async def test_another_tenants_approver_finds_no_such_approval(
 ) -> None:
     async with stage.gateway(desk.tool()) as gateway:
         outcome = await held(gateway)
-        theirs = await decide_approval(
-            gateway.store, outcome.approval_id, decision, voter=voter, reason="sure"
-        )
-        nobodys = await decide_approval(gateway.store, "appr_none", decision, voter=voter, reason="sure")
+        theirs = await decide_approval(gateway, outcome.approval_id, decision, voter=voter, reason="sure")
+        nobodys = await decide_approval(gateway, "appr_none", decision, voter=voter, reason="sure")
         row = await approval_of(gateway, outcome)
 
     assert theirs == nobodys == "there is no such approval"
@@ -109,7 +106,7 @@ async def test_each_decision_records_who_decided_and_why(stage: Stage, desk: Des
 async def test_a_denial_records_who_and_why_too(stage: Stage, desk: Desk) -> None:
     async with stage.gateway(desk.tool()) as gateway:
         outcome = await held(gateway)
-        await decide_approval(gateway.store, outcome.approval_id, "deny", voter=LEA, reason="no parcel came")
+        await decide_approval(gateway, outcome.approval_id, "deny", voter=LEA, reason="no parcel came")
         event = (await trail_of(gateway, outcome))[-1]
         row = await approval_of(gateway, outcome)
 
@@ -123,9 +120,7 @@ async def test_a_denial_records_who_and_why_too(stage: Stage, desk: Desk) -> Non
 async def test_a_decision_without_a_reason_is_refused(stage: Stage, desk: Desk, reason: str) -> None:
     async with stage.gateway(desk.tool()) as gateway:
         outcome = await held(gateway)
-        refused = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=LEA, reason=reason
-        )
+        refused = await decide_approval(gateway, outcome.approval_id, "approve", voter=LEA, reason=reason)
         row = await approval_of(gateway, outcome)
 
     assert isinstance(refused, str)
@@ -154,12 +149,10 @@ async def test_a_quorum_counts_distinct_people(stage: Stage, desk: Desk) -> None
     async with stage.gateway(desk.tool(TWO)) as gateway:
         outcome = await held(gateway)
         await approve(gateway, outcome.approval_id, LEA)
-        twice = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=LEA, reason="again"
-        )
+        twice = await decide_approval(gateway, outcome.approval_id, "approve", voter=LEA, reason="again")
         other_roles = Caller("lea", {"lead", "boss"}, "acme")
         thrice = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=other_roles, reason="me"
+            gateway, outcome.approval_id, "approve", voter=other_roles, reason="me"
         )
         await sweep(gateway)
         half = await approval_of(gateway, outcome)
@@ -179,12 +172,8 @@ async def test_one_refusal_ends_it(stage: Stage, desk: Desk) -> None:
         outcome = await held(gateway)
         await approve(gateway, outcome.approval_id, LEA)
         await deny(gateway, outcome.approval_id, MAX)
-        late = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=BOSS, reason="but I"
-        )
-        changed_mind = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=MAX, reason="yes"
-        )
+        late = await decide_approval(gateway, outcome.approval_id, "approve", voter=BOSS, reason="but I")
+        changed_mind = await decide_approval(gateway, outcome.approval_id, "approve", voter=MAX, reason="yes")
         await sweep(gateway)
         answer = await gateway.get_call(outcome.call_id, caller=ANN)
 
@@ -199,13 +188,9 @@ async def test_what_was_approved_is_not_decided_twice(stage: Stage, desk: Desk) 
     async with stage.gateway(desk.tool()) as gateway:
         outcome = await held(gateway)
         await approve(gateway, outcome.approval_id, LEA)
-        again = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=MAX, reason="me too"
-        )
+        again = await decide_approval(gateway, outcome.approval_id, "approve", voter=MAX, reason="me too")
         await sweep(gateway)
-        after = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=MAX, reason="me too"
-        )
+        after = await decide_approval(gateway, outcome.approval_id, "approve", voter=MAX, reason="me too")
 
     assert again == "it is approved already"
     assert after == "it is consumed already"
@@ -317,7 +302,7 @@ async def test_a_denial_beats_every_hold(
     monkeypatch.setattr(spine, "GATES", (asking(BY_POLICY), *gates))
     async with stage.gateway(desk.tool()) as gateway:
         outcome = await ask(gateway)
-        waiting = await gateway.store.approvals(open_only=False)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=False))
 
     assert isinstance(outcome, Refused)
     assert outcome.error_type is ErrorType.PERMISSION_DENIED
@@ -336,10 +321,10 @@ async def test_a_decision_on_something_else_than_what_waits_is_refused(
         one = await approval_of(gateway, await held(gateway, 1))
         other = await approval_of(gateway, await held(gateway, 2))
         refused = await decide_approval(
-            gateway.store, one.approval_id, decision, voter=LEA, reason="fine", digest=other.digest
+            gateway, one.approval_id, decision, voter=LEA, reason="fine", digest=other.digest
         )
         as_shown = await decide_approval(
-            gateway.store, one.approval_id, decision, voter=LEA, reason="fine", digest=one.digest
+            gateway, one.approval_id, decision, voter=LEA, reason="fine", digest=one.digest
         )
 
     assert refused == "it changed since it was shown; look at it again"
@@ -398,9 +383,7 @@ async def test_a_late_decision_is_refused_and_the_expiry_written(stage: Stage, d
     async with stage.gateway(desk.tool()) as gateway:
         outcome = await held(gateway)
         stage.clock.advance(3600)
-        refused = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=LEA, reason="yes"
-        )
+        refused = await decide_approval(gateway, outcome.approval_id, "approve", voter=LEA, reason="yes")
         row = await approval_of(gateway, outcome)
         answer = await gateway.get_call(outcome.call_id, caller=ANN)
         await sweep(gateway)
@@ -465,9 +448,7 @@ async def test_an_expiry_that_was_seen_is_not_undone_by_a_clock_set_back(stage: 
         stage.clock.advance(3600)
         await sweep(gateway)
         stage.clock.set_back(3000)
-        refused = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=LEA, reason="yes"
-        )
+        refused = await decide_approval(gateway, outcome.approval_id, "approve", voter=LEA, reason="yes")
         await sweep(gateway)
 
     assert refused == "it is expired already"

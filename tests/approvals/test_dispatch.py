@@ -30,6 +30,7 @@ from tests.approvals.desk import (
 )
 from tests.approvals.test_decisions import BY_POLICY, asking
 from tests.machines.stage import Guillotine, Stage, approve, deny, end_of, landed, sweep
+from tests.people import resolve_call
 from toolgate import (
     Advice,
     Approval,
@@ -48,7 +49,7 @@ from toolgate.domain.commands import Dispatch
 from toolgate.domain.lifecycle import ApprovalState, EffectState
 from toolgate.domain.rows import ByApproval
 from toolgate.gateway import spine
-from toolgate.operations.resolve_call import resolve_call
+from toolgate.ports import ApprovalFilter
 
 if TYPE_CHECKING:
     from tests.approvals.desk import Desk
@@ -588,7 +589,7 @@ async def test_settled_as_not_applied_it_opens_a_new_approval_filled_in(stage: S
         settled = await resolve_call(
             gateway.world, outcome.call_id, applied=False, by=BOSS, reason="the bank says no"
         )
-        (new,) = await gateway.store.approvals(open_only=True)
+        (new,) = await gateway.store.approvals(ApprovalFilter(open_only=True))
         asked_again = await held(gateway, cents=700)
         await sweep(gateway)
         ran_by_itself = list(desk.paid)
@@ -616,7 +617,7 @@ async def test_settled_as_applied_it_opens_nothing(stage: Stage, desk: Desk) -> 
         stage.clock.advance(60)
         await sweep(gateway)
         await resolve_call(gateway.world, outcome.call_id, applied=True, by=BOSS, reason="the bank shows it")
-        waiting = await gateway.store.approvals(open_only=True)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=True))
         again = await ask(gateway, cents=700)
 
     assert list(waiting) == []
@@ -637,7 +638,7 @@ async def test_reconciled_as_not_applied_it_opens_a_new_approval_too(stage: Stag
         await sweep(gateway)
         row = await call_of(gateway, outcome)
         answer = await gateway.get_call(outcome.call_id, caller=ANN)
-        waiting = await gateway.store.approvals(open_only=True)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=True))
 
     assert row.effect_state is EffectState.NOT_APPLIED
     assert isinstance(answer, Failed)

@@ -28,6 +28,7 @@ from tests.machines.stage import approve, landed, sweep
 from toolgate import Approval, ErrorType, Failed, PendingApproval, Refused, Succeeded, WorldEffect
 from toolgate.domain.approval import condition_reason
 from toolgate.domain.lifecycle import ApprovalState
+from toolgate.ports import ApprovalFilter
 
 if TYPE_CHECKING:
     from tests.approvals.desk import Desk
@@ -81,7 +82,7 @@ async def test_what_is_not_valid_or_not_allowed_is_never_shown_to_a_person(stage
         unfit = await ask(gateway, cents="much")
         barred = await ask(gateway, caller=BOB)
         unknown = await ask(gateway, caller=LEA)
-        waiting = await gateway.store.approvals(open_only=False)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=False))
 
     assert [type(outcome) for outcome in (unfit, barred, unknown)] == [Refused] * 3
     assert list(waiting) == []
@@ -92,7 +93,7 @@ async def test_a_call_over_its_rate_is_never_shown_to_a_person(stage: Stage, des
     async with stage.gateway(desk.tool(rate_limit="1/hour")) as gateway:
         await held(gateway, 1)
         over = await ask(gateway, 2)
-        waiting = await gateway.store.approvals(open_only=False)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=False))
 
     assert isinstance(over, Refused)
     assert over.error_type is ErrorType.RATE_LIMITED
@@ -348,7 +349,7 @@ async def test_asking_again_while_held_answers_the_same_call(stage: Stage, desk:
         again = await held(gateway)
         await approve(gateway, first.approval_id, LEA)
         approved = await held(gateway)
-        waiting = await gateway.store.approvals(open_only=False)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=False))
 
     assert {answer.call_id for answer in (first, again, approved)} == {first.call_id}
     assert (first.replayed, again.replayed, approved.replayed) == (False, True, True)
@@ -376,7 +377,7 @@ async def test_a_hold_without_a_key_attaches_by_workflow_and_arguments(
         other_workflow = await held(gateway, workflow="another")
         other_arguments = await held(gateway, cents=1)
         other_caller = await held(gateway, caller=BOB)
-        waiting = await gateway.store.approvals(open_only=False)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=False))
 
     assert again.call_id == first.call_id
     assert again.replayed
@@ -400,7 +401,7 @@ async def test_a_call_without_a_key_asks_anew_once_its_hold_is_over(stage: Stage
 async def test_many_racing_requests_draft_one_approval(stage: Stage, desk: Desk) -> None:
     async with stage.gateway(desk.tool()) as one, stage.gateway(desk.tool()) as other:
         answers = await asyncio.gather(*(held(gateway) for _ in range(10) for gateway in (one, other)))
-        waiting = await one.store.approvals(open_only=False)
+        waiting = await one.store.approvals(ApprovalFilter(open_only=False))
 
     assert len({answer.call_id for answer in answers}) == 1
     assert len(waiting) == 1

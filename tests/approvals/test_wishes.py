@@ -23,9 +23,10 @@ from tests.approvals.desk import (
     transitions,
 )
 from tests.machines.stage import approve, deny, sweep
+from tests.people import decide_approval
 from toolgate import Caller, ErrorType, Failed, NeedsApproval, Refused, Succeeded, TransientError, WorldEffect
 from toolgate.domain.lifecycle import ApprovalState
-from toolgate.operations.decide_approval import decide_approval
+from toolgate.ports import ApprovalFilter
 
 if TYPE_CHECKING:
     from tests.approvals.desk import Desk
@@ -114,7 +115,7 @@ async def test_wishing_again_after_the_approval_is_a_failure_and_no_second_hold(
         await approve(gateway, outcome.approval_id, LEA)
         await sweep(gateway)
         answer = await gateway.get_call(outcome.call_id, caller=ANN)
-        waiting = await gateway.store.approvals(open_only=True)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=True))
 
     assert isinstance(answer, Failed)
     assert (answer.error_type, answer.code, answer.effect) == (
@@ -160,7 +161,7 @@ async def test_a_wish_of_a_tool_without_a_key_is_attached_to_and_not_repeated(
     async with stage.gateway(desk.tool(None, idempotency=None)) as gateway:
         first = await held(gateway)
         again = await held(gateway)
-        waiting = await gateway.store.approvals(open_only=True)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=True))
 
     assert again.call_id == first.call_id
     assert len(waiting) == 1
@@ -174,10 +175,8 @@ async def test_a_wish_without_roles_is_for_the_tools_own_but_not_for_who_asked(
     desk.ends = [NeedsApproval("a second pair of eyes")]
     async with stage.gateway(desk.tool(None)) as gateway:
         outcome = await held(gateway)
-        by_self = await decide_approval(gateway.store, outcome.approval_id, "approve", voter=ANN, reason="me")
-        by_stranger = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=MAX, reason="me"
-        )
+        by_self = await decide_approval(gateway, outcome.approval_id, "approve", voter=ANN, reason="me")
+        by_stranger = await decide_approval(gateway, outcome.approval_id, "approve", voter=MAX, reason="me")
         await approve(gateway, outcome.approval_id, Caller("bob", {"clerk"}, "acme"))
         await sweep(gateway)
 
@@ -191,7 +190,7 @@ async def test_a_wish_that_nobody_could_ever_grant_is_a_failure_and_no_hold(stag
     desk.ends = [NeedsApproval("a second pair of eyes")]
     async with stage.gateway(desk.tool(None, roles="anyone")) as gateway:
         outcome = await ask(gateway)
-        waiting = await gateway.store.approvals(open_only=True)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=True))
 
     assert isinstance(outcome, Failed)
     assert (outcome.error_type, outcome.effect) == (ErrorType.TOOL_ERROR, WorldEffect.NONE)
@@ -206,7 +205,7 @@ async def test_a_wish_after_an_attempt_in_doubt_is_no_hold(stage: Stage, desk: D
         await asyncio.to_thread(stage.clock.wait_for_alarm, within=1)
         stage.clock.advance(1)
         outcome = await asked
-        waiting = await gateway.store.approvals(open_only=True)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=True))
 
     assert outcome.effect is WorldEffect.UNKNOWN
     assert list(waiting) == []
@@ -233,7 +232,7 @@ async def test_a_requester_with_the_approvers_role_cannot_grant_their_own_wish(
     async with stage.gateway(desk.tool(None)) as gateway:
         outcome = await held(gateway, caller=ANN_AS_LEAD)
         refused = await decide_approval(
-            gateway.store, outcome.approval_id, "approve", voter=ANN_AS_LEAD, reason="me"
+            gateway, outcome.approval_id, "approve", voter=ANN_AS_LEAD, reason="me"
         )
 
     assert refused == "whoever asked for a call may not approve it"

@@ -15,6 +15,7 @@ from tests.machines.stage import landed, sweep
 from tests.small_gate import ANA, opened, trail
 from toolgate import Approval, Caller, PendingApproval, Tool, tool
 from toolgate.operations.verify_audit import verify_audit
+from toolgate.ports import ApprovalFilter
 from toolgate.testing import FakeClock
 
 LEADS = [Caller(f"lead-{number}", {"lead"}, "acme") for number in range(6)]
@@ -80,7 +81,7 @@ async def test_approve_deny_expire_and_pick_up_at_once_end_in_one_state_and_at_m
         await asyncio.gather(*work)
         for gateway in (one, two, one, two):
             await sweep(gateway)
-        rows = await one.store.approvals(open_only=False)
+        rows = await one.store.approvals(ApprovalFilter(open_only=False))
         states = Counter(row.state.value for row in rows)
         events = [event["toolgate.transition"] for event in await trail(one)]
 
@@ -106,7 +107,7 @@ async def test_two_gateways_with_two_versions_of_a_contract_run_a_held_call_at_m
         await asyncio.gather(after.sweep(), before.sweep())
         await landed(before)
         await landed(after)
-        (row,) = await before.store.approvals(open_only=False)
+        (row,) = await before.store.approvals(ApprovalFilter(open_only=False))
 
     assert (ran, row.state.value) in [([1], "consumed"), ([], "cancelled")]
 

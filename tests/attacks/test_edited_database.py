@@ -13,6 +13,7 @@ from tests.machines.stage import sweep
 from tests.small_gate import ANA, GIL, opened
 from toolgate import Approval, Caller, PendingApproval, tool
 from toolgate.operations.verify_audit import verify_audit
+from toolgate.ports import ApprovalFilter
 
 if TYPE_CHECKING:
     from toolgate import Gateway
@@ -188,7 +189,7 @@ async def test_votes_written_into_the_file_by_hand_run_nothing_for_the_trail_kno
         )
         edit(tmp_path, "UPDATE approvals SET state = 'approved'")
         await sweep(gateway)
-        (row,) = await gateway.store.approvals(open_only=False)
+        (row,) = await gateway.store.approvals(ApprovalFilter(open_only=False))
 
     assert (ran, row.state.value) == ([], "cancelled")
     assert row.reason == "a vote on it is not in the audit trail"

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.machines.stage import sweep
+from tests.people import decide_approval
 from tests.small_gate import ANA, opened
 from toolgate import Approval, Caller, PendingApproval, tool
 from toolgate.domain.approval import Requirement, Vote, may_vote, tally
-from toolgate.operations.decide_approval import decide_approval
+from toolgate.ports import ApprovalFilter
 
 ran: list[int] = []
 SPELLINGS = ("U-ANA", " u-ana", "u-ana ", "U-ana", "\uff55-ana")
@@ -90,9 +91,9 @@ async def test_a_vote_on_a_page_that_shows_another_digest_is_not_taken(tmp_path:
         other = await gateway.call(pay, {"number": 2}, caller=ANA, workflow="wf")
         assert isinstance(held, PendingApproval)
         assert isinstance(other, PendingApproval)
-        rows = {row.approval_id: row for row in await gateway.store.approvals(open_only=True)}
+        rows = {row.approval_id: row for row in await gateway.store.approvals(ApprovalFilter(open_only=True))}
         answer = await decide_approval(
-            gateway.store,
+            gateway,
             held.approval_id,
             "approve",
             voter=Caller("lea", {"lead"}, "acme"),

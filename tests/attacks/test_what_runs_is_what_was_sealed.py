@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from tests.machines.stage import sweep
 from tests.small_gate import ANA, opened
 from toolgate import Approval, Caller, Gateway, PendingApproval, Succeeded, tool
+from toolgate.ports import ApprovalFilter
 
 LEAD = Caller("u-lea", roles={"lead"}, tenant="acme")
 ASKED = Approval(approvers={"lead"})
@@ -107,7 +108,7 @@ async def test_an_input_that_changes_each_time_it_is_read_runs_nothing_and_asks_
 ) -> None:
     async with opened([tried], tmp_path) as gateway:
         outcome = await gateway.call(tried, arguments, caller=ANA, workflow="wf")
-        waiting = await gateway.store.approvals(open_only=True)
+        waiting = await gateway.store.approvals(ApprovalFilter(open_only=True))
 
     assert (outcome.status, outcome.effect, outcome.advice) == ("refused", "none", "ask_human")
     assert "idempotent" in str(outcome.to_model()["message"])

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from tests.people import decide_approval
 from toolgate import (
     Applied,
     Approval,
@@ -27,7 +28,6 @@ from toolgate import (
     TransientError,
     tool,
 )
-from toolgate.operations.decide_approval import decide_approval
 from toolgate.testing import FakeClock
 
 CANARY = "canary7Qx9Zr2Lm"
@@ -254,7 +254,7 @@ async def day(folder: Path) -> None:
             outcome = await gateway.call(name, given, caller=ANA, **words)
             if isinstance(outcome, PendingApproval):
                 await decide_approval(
-                    gateway.store, outcome.approval_id, "approve", voter=BOSS, reason=f"seen {KEY}"
+                    gateway, outcome.approval_id, "approve", voter=BOSS, reason=f"seen {KEY}"
                 )
                 await gateway.sweep()
             return outcome

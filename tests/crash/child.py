@@ -20,13 +20,12 @@ from typing import Any
 from tests.crash import business as desk
 from tests.crash.business import AGENT, AUDITOR, BOSS, TIMEOUT, TOOLS, Business
 from tests.crash.clocks import HOUR, BriskClock, SharedClock
+from tests.people import decide_approval, resolve_call
 from toolgate import Gateway
 from toolgate.adapters.ids import UlidIds
 from toolgate.adapters.stores.sqlite import SqliteStore, connection, writer
 from toolgate.bootstrap import open_keys
 from toolgate.domain.outcome import Outcome, PendingApproval
-from toolgate.operations.decide_approval import decide_approval
-from toolgate.operations.resolve_call import resolve_call
 from toolgate.ports import CallFilter
 from toolgate.testing import CrashPoint, PortTap
 from toolgate.testing.clock import EPOCH
@@ -104,9 +103,7 @@ class Stage:
     async def approve(self, outcome: Outcome[Any]) -> None:
         """Somebody of billing agrees, and the gateway picks the call up."""
         assert isinstance(outcome, PendingApproval)
-        await decide_approval(
-            self.gateway.store, outcome.approval_id, "approve", voter=BOSS, reason="it is due"
-        )
+        await decide_approval(self.gateway, outcome.approval_id, "approve", voter=BOSS, reason="it is due")
         await self.gateway.sweep()
 
     async def passed(self, point: str) -> None:
@@ -185,7 +182,7 @@ async def _endless(stage: Stage, tool: Any) -> None:
 
 async def _recovery(stage: Stage, tool: Any) -> None:
     await recover(stage.gateway)
-    for row in await stage.gateway.store.calls(CallFilter(workflow_id=WORKFLOW)):
+    for row in (await stage.gateway.store.calls(CallFilter(workflow_id=WORKFLOW))).rows:
         stage.tell(await stage.gateway.get_call(row.call_id, caller=AGENT))
 
 

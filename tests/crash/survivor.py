@@ -15,6 +15,7 @@ from typing import Any
 from tests.crash.business import AGENT, AUDITOR, BOSS, TOOLS, Business
 from tests.crash.child import ORDER, WORKFLOW, recover
 from tests.crash.clocks import LATEST
+from tests.people import decide_approval, resolve_call
 from toolgate import Failed, Gateway, PendingApproval, Refused, Succeeded, Tool, Unknown
 from toolgate.adapters.ids import UlidIds
 from toolgate.adapters.stores.sqlite import SqliteStore
@@ -22,8 +23,6 @@ from toolgate.bootstrap import open_keys
 from toolgate.domain.lifecycle import ApprovalState, EffectState
 from toolgate.domain.outcome import Outcome
 from toolgate.domain.rows import ByApproval, CallRow
-from toolgate.operations.decide_approval import decide_approval
-from toolgate.operations.resolve_call import resolve_call
 from toolgate.operations.verify_audit import verify_audit
 from toolgate.ports import CallFilter, Clock
 from toolgate.testing import FakeClock, PortTap
@@ -79,7 +78,7 @@ def replica(
 
 async def the_calls(gateway: Gateway) -> list[CallRow]:
     """Every call about the order, oldest first; calls of the template's read are not."""
-    rows = await gateway.store.calls(CallFilter(workflow_id=WORKFLOW, limit=500))
+    rows = (await gateway.store.calls(CallFilter(workflow_id=WORKFLOW, limit=500))).rows
     return list(reversed(rows))
 
 
@@ -182,7 +181,7 @@ async def approve(gateway: Gateway, approval_id: str) -> None:
     """Somebody of billing agrees, if nobody has yet, and a round of housekeeping runs it."""
     approval = (await gateway.store.find(ByApproval(approval_id))).approval
     if approval is not None and approval.state is ApprovalState.PENDING:
-        await decide_approval(gateway.store, approval_id, "approve", voter=BOSS, reason="it is due")
+        await decide_approval(gateway, approval_id, "approve", voter=BOSS, reason="it is due")
     await recover(gateway)
 
 

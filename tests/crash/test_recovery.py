@@ -27,11 +27,11 @@ from tests.crash.clocks import HOUR, LATER
 from tests.crash.deaths import dead
 from tests.crash.nursery import Nursery
 from tests.crash.survivor import approve, replica, survivor, the_calls, told
+from tests.people import resolve_call
 from toolgate import Gateway, PendingApproval, Succeeded, ToolContext, Unknown, tool
 from toolgate.domain.duration import MICRO
 from toolgate.domain.lifecycle import ApprovalState, EffectState
 from toolgate.domain.rows import ByApproval, ByCall
-from toolgate.operations.resolve_call import resolve_call
 from toolgate.testing import CrashPoint, FakeClock, PortTap
 from toolgate.testing.clock import EPOCH
 

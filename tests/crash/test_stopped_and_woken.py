@@ -26,11 +26,11 @@ from tests.crash.clocks import SharedClock
 from tests.crash.deaths import before
 from tests.crash.nursery import Nursery
 from tests.crash.survivor import replica, survivor, the_calls, told
+from tests.people import resolve_call
 from toolgate import Gateway, PendingApproval, Refused, Succeeded, Unknown
 from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.outcome import ErrorType, WorldEffect
 from toolgate.domain.rows import CallRow
-from toolgate.operations.resolve_call import resolve_call
 from toolgate.operations.verify_audit import verify_audit
 from toolgate.ports import CallFilter
 from toolgate.testing import PortTap
@@ -153,7 +153,7 @@ async def test_what_was_reconciled_and_done_by_another_is_not_done_again_by_whoe
         stopped = await the_call(gateway)
         assert stopped.effect_state is EffectState.NOT_APPLIED
         assert (stopped.incident is not None) == runs
-        unresolved = await gateway.store.calls(CallFilter(unresolved=True))
+        unresolved = (await gateway.store.calls(CallFilter(unresolved=True))).rows
         assert [row.call_id for row in unresolved] == ([stopped.call_id] if runs else [])
         if runs:
             assert (told(story.folder)[0]["status"], told(story.folder)[0]["effect"]) == (

@@ -132,7 +132,7 @@ async def trail(gateway: Gateway, call_id: str | None = None) -> list[dict[str, 
 
 
 async def row(gateway: Gateway, call_id: str) -> Any:
-    rows = await gateway.store.calls(CallFilter())
+    rows = (await gateway.store.calls(CallFilter())).rows
     return next(row for row in rows if row.call_id == call_id)
 
 

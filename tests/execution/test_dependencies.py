@@ -25,6 +25,7 @@ from toolgate import (
     Unknown,
     tool,
 )
+from toolgate.ports import ApprovalFilter
 from toolgate.testing import FakeClock
 
 pytestmark = pytest.mark.req("M4.11")
@@ -244,7 +245,7 @@ async def test_a_preview_after_the_business_asked_for_a_person_finds_them_open(c
     work = working(act, preview=preview)
     async with stage(work, clock=clock, deps=session.deps) as gateway:
         held = await gateway.call(work, {"number": 1}, caller=ANN)
-        (approval,) = await gateway.store.approvals(open_only=True)
+        (approval,) = await gateway.store.approvals(ApprovalFilter(open_only=True))
 
     assert isinstance(held, PendingApproval)
     assert b"sessions open: 1" in approval.shown

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.execution.stage import ANN, BOB, Halt, Ledger, drive, flights_over, happened, row, stage, trail
+from tests.people import decide_approval
 from toolgate import Approval, Caller, Gateway, Limits, PendingApproval, Succeeded, ToolContext, Unknown, tool
-from toolgate.operations.decide_approval import decide_approval
 from toolgate.testing import FakeClock
 
 pytestmark = pytest.mark.req("X2.15")
@@ -36,7 +36,7 @@ def paying(ran: list[int], **more: Any) -> Any:
 async def approved(gateway: Gateway) -> PendingApproval:
     held = await gateway.call("pay", {"order": 1}, caller=ANN)
     assert isinstance(held, PendingApproval)
-    decided = await decide_approval(gateway.store, held.approval_id, "approve", voter=BOSS, reason="seen")
+    decided = await decide_approval(gateway, held.approval_id, "approve", voter=BOSS, reason="seen")
     assert not isinstance(decided, str)
     return held
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.execution import isolated_tools as isolated
 from tests.execution.stage import ANN, PATIENCE, Ledger, drive, flights_over, row, stage, until
+from tests.people import decide_approval
 from toolgate import (
     Caller,
     ContractError,
@@ -27,7 +28,6 @@ from toolgate import (
     Unknown,
     tool,
 )
-from toolgate.operations.decide_approval import decide_approval
 from toolgate.testing import FakeClock
 
 pytestmark = pytest.mark.req("M6.6")
@@ -201,7 +201,7 @@ async def test_a_wish_for_a_person_crosses_and_so_does_the_approval(clock: FakeC
         assert "More than a person may spend." in held.message
         boss = Caller("eve", roles={"boss"}, tenant="acme")
         assert not isinstance(
-            await decide_approval(gateway.store, held.approval_id, "approve", voter=boss, reason="seen"), str
+            await decide_approval(gateway, held.approval_id, "approve", voter=boss, reason="seen"), str
         )
         await gateway.sweep()
         await flights_over(gateway)

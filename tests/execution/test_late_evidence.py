@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.execution.stage import ANN, Halt, Ledger, flights_over, happened, row, stage, trail
+from tests.people import resolve_call
 from toolgate import BusinessRule, Caller, Failed, Gateway, Succeeded, Unknown, tool
 from toolgate.domain.audit import verify_chains
-from toolgate.operations.resolve_call import resolve_call
 from toolgate.ports import CallFilter
 from toolgate.testing import FakeClock
 
@@ -149,7 +149,7 @@ async def test_a_late_success_that_contradicts_a_person_becomes_an_incident(cloc
         )
         halt.go_on.set()
         await flights_over(gateway)
-        unresolved = await gateway.store.calls(CallFilter(unresolved=True))
+        unresolved = (await gateway.store.calls(CallFilter(unresolved=True))).rows
         events = await trail(gateway, unknown.call_id)
 
     assert [found.call_id for found in unresolved] == [unknown.call_id]
@@ -283,5 +283,5 @@ async def test_whoever_wins_the_race_between_the_deadline_and_the_end_the_answer
 
 
 async def row_by(gateway: Gateway, call_id: str) -> Any:
-    rows = await gateway.store.calls(CallFilter(limit=1000))
+    rows = (await gateway.store.calls(CallFilter(limit=1000))).rows
     return next(found for found in rows if found.call_id == call_id)

@@ -59,7 +59,8 @@ async def main(path):
         await gateway.sweep()
         told["after"] += [await ask(gateway, "look_up", 1), await ask(gateway, "ship", 1_000)]
         told["unknown"] = [row.call_id for row in await gateway.store.unknown()]
-        told["applied"] = sum(row.effect_state == "applied" for row in await gateway.store.calls(CallFilter(limit=500)))
+        rows = (await gateway.store.calls(CallFilter(limit=500))).rows
+        told["applied"] = sum(row.effect_state == "applied" for row in rows)
         report = await verify_audit(gateway.store)
         told["problems"] = [str(problem) for problem in report.problems]
         told["shipped"] = len(shipped)

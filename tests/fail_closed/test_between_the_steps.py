@@ -9,6 +9,7 @@ import pytest
 
 from tests.fail_closed.conftest import MAYA, Counter, Shop
 from tests.fail_closed.telling import assert_in_doubt, assert_unavailable, told
+from tests.people import decide_approval
 from toolgate import (
     Approval,
     BusinessRule,
@@ -38,8 +39,8 @@ from toolgate.domain.commands import (
 )
 from toolgate.domain.lifecycle import ApprovalState, EffectState
 from toolgate.domain.rows import ByApproval, ByCall
-from toolgate.operations.decide_approval import decide_approval
 from toolgate.operations.verify_audit import verify_audit
+from toolgate.ports import ApprovalFilter
 from toolgate.testing import FakeClock, FaultyStore
 from toolgate.testing.faults import How, When
 
@@ -393,7 +394,7 @@ async def gate(faulty: FaultyStore, bank: Bank, clock: FakeClock) -> AsyncIterat
 async def hold_and_approve(gate: Gateway, amount: int) -> PendingApproval:
     held = await gate.call("pay", {"amount": amount}, caller=MAYA)
     assert isinstance(held, PendingApproval)
-    decided = await decide_approval(gate.store, held.approval_id, "approve", voter=ANNE, reason="fine")
+    decided = await decide_approval(gate, held.approval_id, "approve", voter=ANNE, reason="fine")
     assert not isinstance(decided, str)
     return held
 
@@ -404,7 +405,7 @@ async def test_a_hold_that_cannot_be_recorded_is_no_hold(gate: Gateway, faulty: 
 
     assert_unavailable(await gate.call("pay", {"amount": 5}, caller=MAYA))
 
-    assert await faulty.approvals(open_only=True) == []
+    assert await faulty.approvals(ApprovalFilter(open_only=True)) == []
 
 
 @pytest.mark.req("X2.6", "X1.3")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.idempotency.ledger_shop import ANN, BOB, OTHER_TENANTS_ANN, Declined, Till
 from tests.machines.stage import Stage, landed, sweep
+from tests.people import resolve_call
 from toolgate import (
     Advice,
     Caller,
@@ -26,7 +27,6 @@ from toolgate import (
 )
 from toolgate.domain.idempotency import key_scope
 from toolgate.domain.rows import ByCall
-from toolgate.operations.resolve_call import resolve_call
 
 
 @pytest.fixture

@@ -29,8 +29,12 @@ from toolgate.domain.lifecycle import (
 from toolgate.domain.rows import (
     ApprovalRow,
     ByApproval,
+    ByApprovalAndKey,
     ByCall,
+    ByGrant,
     ByKey,
+    ByNotice,
+    ByToken,
     CallChanged,
     CallRow,
     ClaimRow,
@@ -60,11 +64,13 @@ def rows_around(draw: st.DrawFn, command: Command) -> Found:
             call_id = "call_9"
         case ByCall(call_id):
             pass
-        case ByApproval(approval_id):
+        case ByApproval(approval_id) | ByApprovalAndKey(approval_id, _):
             call_id = approval_id.removeprefix("appr_")
+        case ByGrant() | ByToken() | ByNotice():
+            return Found()
         case _:
             assert_never(subject)
-    held = draw(st.booleans()) or isinstance(subject, ByApproval)
+    held = draw(st.booleans()) or isinstance(subject, ByApproval | ByApprovalAndKey)
     state = draw(st.sampled_from([NOT_INTENDED, *EffectState]))
     call = make.call_row(
         call_id,
@@ -254,9 +260,16 @@ def test_every_state_can_be_reached_and_every_cause_has_a_use() -> None:
     assert {after for exits in EFFECT_TRANSITIONS.values() for after in exits.values()} == set(
         EffectState
     ) - {EffectState.INTENDED}
+    # An edit leads back to pending: nothing else does.
     assert {after for exits in APPROVAL_TRANSITIONS.values() for after in exits.values()} == set(
         ApprovalState
-    ) - {ApprovalState.PENDING}
+    )
+    assert [
+        (state, cause)
+        for state, exits in APPROVAL_TRANSITIONS.items()
+        for cause, after in exits.items()
+        if after is ApprovalState.PENDING
+    ] == [(ApprovalState.PENDING, ApprovalCause.EDITED)]
     assert {cause for exits in EFFECT_TRANSITIONS.values() for cause in exits} == set(EffectCause)
     assert {cause for exits in APPROVAL_TRANSITIONS.values() for cause in exits} == set(ApprovalCause)
 

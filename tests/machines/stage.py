@@ -9,96 +9,46 @@ from __future__ import annotations
 import asyncio
 import itertools
 import warnings
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tests.people import decide_approval
 from toolgate import Gateway, StoreUnavailable
 from toolgate.adapters.keys import Keyring
 from toolgate.adapters.stores.memory import MemoryStore
 from toolgate.adapters.stores.sqlite import SqliteStore
-from toolgate.operations.decide_approval import decide_approval
 from toolgate.testing.clock import FakeClock
+from toolgate.testing.faults import FaultyStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from toolgate import Caller, Tool
-    from toolgate.domain.audit import StoredRecord
     from toolgate.domain.commands import Answer, Command
-    from toolgate.domain.rows import ApprovalRow, CallRow, Found, SealedRow, Subject, TokenRow
-    from toolgate.ports import CallFilter, Store
+    from toolgate.domain.rows import ApprovalRow
+    from toolgate.ports import Store
 
 Kind = Literal["memory", "sqlite"]
 KINDS: tuple[Kind, ...] = ("memory", "sqlite")
 
 
-class Guillotine:
+class Guillotine(FaultyStore):
     """A store whose process can be killed: after ``fall`` every call of it raises, and nothing of it is written."""
 
     def __init__(self, inner: Store) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.fallen = False
 
     def fall(self) -> None:
         """The process is dead from here on."""
         self.fallen = True
 
-    def _alive(self) -> Store:
+    async def execute(self, command: Command) -> Answer:
+        return await self._readable().execute(command)
+
+    def _readable(self) -> Store:
         if self.fallen:
             raise StoreUnavailable("this process was killed")
         return self.inner
-
-    async def open(self) -> None:
-        await self._alive().open()
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-    async def execute(self, command: Command) -> Answer:
-        return await self._alive().execute(command)
-
-    async def find(self, subject: Subject) -> Found:
-        return await self._alive().find(subject)
-
-    async def sealed(self, call_id: str, kind: str) -> SealedRow | None:
-        return await self._alive().sealed(call_id, kind)
-
-    async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
-        return await self._alive().calls(wanted)
-
-    async def approvals(
-        self, *, open_only: bool, tenant: str | None = None, limit: int = 100
-    ) -> Sequence[ApprovalRow]:
-        return await self._alive().approvals(open_only=open_only, tenant=tenant, limit=limit)
-
-    async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
-        return await self._alive().lapsed(limit)
-
-    async def unknown(self, limit: int = 100) -> Sequence[CallRow]:
-        return await self._alive().unknown(limit)
-
-    async def dispatchable(self, limit: int = 100) -> Sequence[ApprovalRow]:
-        return await self._alive().dispatchable(limit)
-
-    async def token(self, token_hash: str) -> TokenRow | None:
-        return await self._alive().token(token_hash)
-
-    async def tokens(self) -> Sequence[TokenRow]:
-        return await self._alive().tokens()
-
-    async def records(
-        self, *, call_id: str | None = None, newest: int | None = None
-    ) -> AsyncIterator[StoredRecord]:
-        async for record in self._alive().records(call_id=call_id, newest=newest):
-            yield record
-
-    async def heads(self) -> dict[str, tuple[int, bytes]]:
-        return await self._alive().heads()
-
-    async def now(self) -> int:
-        return await self._alive().now()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -169,7 +119,7 @@ async def approve(
     """Each of ``voters`` approves; the test fails if one may not."""
     row: ApprovalRow | str = "nobody voted"
     for voter in voters:
-        row = await decide_approval(gateway.store, approval_id, "approve", voter=voter, reason=reason)
+        row = await decide_approval(gateway, approval_id, "approve", voter=voter, reason=reason)
         assert not isinstance(row, str), row
     assert not isinstance(row, str), row
     return row
@@ -177,6 +127,6 @@ async def approve(
 
 async def deny(gateway: Gateway, approval_id: str, voter: Caller) -> ApprovalRow:
     """``voter`` denies; the test fails if they may not."""
-    row = await decide_approval(gateway.store, approval_id, "deny", voter=voter, reason="not this one")
+    row = await decide_approval(gateway, approval_id, "deny", voter=voter, reason="not this one")
     assert not isinstance(row, str), row
     return row

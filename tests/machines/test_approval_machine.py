@@ -21,12 +21,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.machines.effort import effort
 from tests.machines.stage import Kind, Stage, sweep
+from tests.people import decide_approval, resolve_call
 from toolgate import Approval, Caller, ErrorType, Gateway, PendingApproval, Refused, Tool, ToolContext, tool
 from toolgate.domain.lifecycle import ApprovalState, EffectState
 from toolgate.domain.rows import ByApproval
-from toolgate.operations.decide_approval import decide_approval
-from toolgate.operations.resolve_call import resolve_call
 from toolgate.operations.verify_audit import verify_audit
+from toolgate.ports import ApprovalFilter
 
 ANN = Caller("ann", {"clerk", "lead"}, "acme")
 VOTERS = (
@@ -163,7 +163,7 @@ class ApprovalMachine(RuleBasedStateMachine):
         before = self.run(self._state(approval_id))
         said = self.run(
             decide_approval(
-                self.gateways[index % 2].store,
+                self.gateways[index % 2],
                 approval_id,
                 "approve" if yes else "deny",
                 voter=voter,
@@ -224,13 +224,16 @@ class ApprovalMachine(RuleBasedStateMachine):
                 return
             row = rows[index % len(rows)]
             happened = self.ran[row.call_id] > 0
-            before = {one.approval_id for one in await gateway.store.approvals(open_only=False, limit=1000)}
+            before = {
+                one.approval_id
+                for one in await gateway.store.approvals(ApprovalFilter(open_only=False, limit=1000))
+            }
             after = await resolve_call(
                 gateway.world, row.call_id, applied=happened, by=VOTERS[1], reason="I looked"
             )
             new = [
                 one
-                for one in await gateway.store.approvals(open_only=False, limit=1000)
+                for one in await gateway.store.approvals(ApprovalFilter(open_only=False, limit=1000))
                 if one.approval_id not in before
             ]
             assert len(new) == (0 if happened or isinstance(after, str) else 1)

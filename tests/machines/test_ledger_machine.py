@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 from tests.machines.business import TIMEOUT, Business, End
 from tests.machines.effort import effort
 from tests.machines.stage import Kind, Stage, end_of
+from tests.people import decide_approval, resolve_call
 from toolgate import (
     Caller,
     ErrorType,
@@ -42,10 +43,8 @@ from toolgate import (
 )
 from toolgate.domain.lifecycle import APPROVAL_TRANSITIONS, EFFECT_TRANSITIONS, ApprovalState, EffectState
 from toolgate.domain.rows import CallRow
-from toolgate.operations.decide_approval import decide_approval
-from toolgate.operations.resolve_call import resolve_call
 from toolgate.operations.verify_audit import verify_audit
-from toolgate.ports import CallFilter
+from toolgate.ports import ApprovalFilter, CallFilter
 
 ANN = Caller("ann", {"clerk"}, "acme")
 BOB = Caller("bob", {"clerk"}, "acme")
@@ -160,7 +159,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for call_id in list(self.business.process.hanging):
             self._release(call_id)
         self.run(self._pass(30.0))
-        rows = self.run(self.gateway.store.calls(CallFilter(limit=1000)))
+        rows = self.run(self.gateway.store.calls(CallFilter(limit=1000))).rows
         assert [row for row in rows if row.effect_state is EffectState.INTENDED] == []
         self.the_ledger_and_the_business_agree()
 
@@ -259,13 +258,11 @@ class LedgerMachine(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------------- deciding
 
     async def _decide(self, index: int, decision: Any) -> None:
-        rows = await self.gateway.store.approvals(open_only=True)
+        rows = await self.gateway.store.approvals(ApprovalFilter(open_only=True))
         if not rows:
             return
         row = rows[index % len(rows)]
-        after = await decide_approval(
-            self.gateway.store, row.approval_id, decision, voter=LEA, reason="I looked"
-        )
+        after = await decide_approval(self.gateway, row.approval_id, decision, voter=LEA, reason="I looked")
         late = self.stage.clock.now() >= row.expires_at
         assert (
             isinstance(after, str)
@@ -368,13 +365,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     async def _read(self) -> tuple[list[CallRow], dict[str, list[dict[str, Any]]], dict[str, ApprovalState]]:
         store = self.gateway.store
-        rows = list(await store.calls(CallFilter(limit=1000)))
+        rows = list((await store.calls(CallFilter(limit=1000))).rows)
         trail: dict[str, list[dict[str, Any]]] = {}
         async for stored in store.records():
             record = json.loads(stored.record)
             if (call_id := record.get("toolgate.call.id")) is not None:
                 trail.setdefault(call_id, []).append(record)
-        approvals = await store.approvals(open_only=False, limit=1000)
+        approvals = await store.approvals(ApprovalFilter(open_only=False, limit=1000))
         return rows, trail, {row.approval_id: row.state for row in approvals}
 
     def _nothing_happened_twice(self) -> None:

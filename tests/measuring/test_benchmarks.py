@@ -19,7 +19,7 @@ async def test_each_measured_call_is_governed_and_leaves_its_trail(tmp_path: Pat
         await load(subjects.governed_read(gateway), callers=4, calls=20, first=0)
         await load(subjects.governed_write(gateway), callers=4, calls=10, first=0)
 
-        calls = await gateway.store.calls(CallFilter(limit=100))
+        calls = (await gateway.store.calls(CallFilter(limit=100))).rows
         report = await verify_audit(gateway.store)
 
     assert sorted(call.tool for call in calls) == ["change_order"] * 10 + ["read_order"] * 20
@@ -60,4 +60,4 @@ async def test_a_written_history_is_a_sound_ledger(tmp_path: Path) -> None:
     async with subjects.gate(tmp_path) as gateway:
         await load(subjects.governed_write(gateway), callers=2, calls=2, first=0)
         assert (await verify_audit(gateway.store)).intact
-        assert len(await gateway.store.calls(CallFilter(limit=100))) == 42
+        assert len((await gateway.store.calls(CallFilter(limit=100))).rows) == 42

@@ -204,6 +204,10 @@ def test_no_public_name_runs_a_function_past_the_gate() -> None:
         "deny",
         "from_config",
         "get_call",
+        "make_workflow",
+        # An operation is ours, not a surface's: it is handed the world and answers a value.
+        "operate",
+        "operate_near_tools",
         "request",
         "run_sync",
         "store",

@@ -13,7 +13,7 @@ from toolgate.domain.errors import StoreUnavailable
 from toolgate.domain.idempotency import KeyUse
 from toolgate.domain.lifecycle import ApprovalCause, ApprovalState, EffectCause, EffectState
 from toolgate.domain.rows import ByApproval, ByCall, ByKey, Found
-from toolgate.ports import CallFilter
+from toolgate.ports import ApprovalFilter, CallFilter
 
 if TYPE_CHECKING:
     from tests.stores.conftest import Hands
@@ -209,7 +209,7 @@ async def test_one_denial_ends_it_and_the_call(store: Store) -> None:
     assert found.call is not None
     assert (found.approval.state, found.approval.reason) == (ApprovalState.DENIED, "not this one")
     assert (found.call.status, found.call.error_type) == ("refused", "approval_denied")
-    assert await store.approvals(open_only=True) == []
+    assert await store.approvals(ApprovalFilter(open_only=True)) == []
 
 
 @pytest.mark.req("X2.6")
@@ -333,7 +333,7 @@ async def test_late_evidence_against_a_resolution_is_an_incident(store: Store, h
 
     await store.execute(make.evidence())
 
-    (found,) = await store.calls(CallFilter(unresolved=True))
+    (found,) = (await store.calls(CallFilter(unresolved=True))).rows
     assert found.effect_state is EffectState.NOT_APPLIED
     assert found.incident is not None
 
@@ -408,7 +408,7 @@ async def fill(store: Store) -> None:
 async def test_calls_are_listed_newest_first_as_asked(store: Store, wanted: CallFilter, found: str) -> None:
     await fill(store)
 
-    assert [row.call_id for row in await store.calls(wanted)] == [f"call_{digit}" for digit in found]
+    assert [row.call_id for row in (await store.calls(wanted)).rows] == [f"call_{digit}" for digit in found]
 
 
 async def test_open_approvals_come_oldest_first_and_all_newest_first(store: Store) -> None:
@@ -417,12 +417,12 @@ async def test_open_approvals_come_oldest_first_and_all_newest_first(store: Stor
     await store.execute(make.deny("call_2"))
     await store.execute(make.approve("call_3"))
 
-    waiting = await store.approvals(open_only=True)
-    every = await store.approvals(open_only=False, tenant="acme", limit=2)
+    waiting = await store.approvals(ApprovalFilter(open_only=True))
+    every = await store.approvals(ApprovalFilter(open_only=False, tenant="acme", limit=2))
 
     assert [row.approval_id for row in waiting] == ["appr_call_1", "appr_call_3"]
     assert [row.approval_id for row in every] == ["appr_call_3", "appr_call_2"]
-    assert await store.approvals(open_only=True, tenant="globex") == []
+    assert await store.approvals(ApprovalFilter(open_only=True, tenant="globex")) == []
 
 
 async def test_lapsed_intents_and_unknown_effects_come_longest_waiting_first(

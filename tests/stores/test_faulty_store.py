@@ -40,7 +40,7 @@ async def test_without_a_fault_it_does_as_the_inner_store_does(faulty: FaultySto
 
     assert await there(faulty, "call_1")
     assert faulty.executed == [command]
-    assert [row.call_id for row in await faulty.calls(CallFilter())] == ["call_1"]
+    assert [row.call_id for row in (await faulty.calls(CallFilter())).rows] == ["call_1"]
     assert len([record async for record in faulty.records()]) == 2
 
 

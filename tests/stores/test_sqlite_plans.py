@@ -8,7 +8,7 @@ import pytest
 
 from tests.ledger import rows as make
 from toolgate.domain.rows import ByApproval, ByCall, ByKey
-from toolgate.ports import CallFilter
+from toolgate.ports import ApprovalFilter, CallFilter
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,7 +61,7 @@ async def plans_of(store: SqliteStore, ask: Callable[[], Awaitable[Any]]) -> lis
     [
         ("lapsed", "SEARCH calls USING INDEX calls_in_doubt (lease_until<?)"),
         ("unknown", "SCAN calls USING INDEX calls_in_doubt"),
-        ("dispatchable", "SEARCH approvals USING INDEX approvals_open (state=?)"),
+        ("dispatchable", "SEARCH approvals USING INDEX approvals_open (state=? AND approval_id>?)"),
     ],
 )
 async def test_what_recovery_looks_for_lies_in_a_small_index(
@@ -74,10 +74,10 @@ async def test_what_recovery_looks_for_lies_in_a_small_index(
 
 
 async def test_open_approvals_and_unresolved_calls_lie_in_a_small_index(store: SqliteStore) -> None:
-    approvals = await plans_of(store, lambda: store.approvals(open_only=True, tenant="acme"))
+    approvals = await plans_of(store, lambda: store.approvals(ApprovalFilter(open_only=True, tenant="acme")))
     calls = await plans_of(store, lambda: store.calls(CallFilter(unresolved=True)))
 
-    assert "SEARCH approvals USING INDEX approvals_open (state=?)" in approvals
+    assert "SEARCH approvals USING INDEX approvals_waiting (tenant=?)" in approvals
     assert "SCAN calls USING INDEX calls_in_doubt" in calls
 
 

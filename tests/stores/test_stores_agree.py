@@ -19,7 +19,7 @@ from toolgate.adapters.stores.sqlite import SqliteStore
 from toolgate.domain.audit import verify_chains
 from toolgate.domain.errors import StoreUnavailable
 from toolgate.domain.rows import ByApproval, ByCall, ByKey
-from toolgate.ports import CallFilter
+from toolgate.ports import ApprovalFilter, CallFilter
 
 if TYPE_CHECKING:
     from toolgate.domain.commands import Command
@@ -49,10 +49,10 @@ async def everything(store: Store) -> dict[str, Any]:
     assert verify_chains(records, known_heads=await store.heads()).problems == ()
     every_id = [*IDS, "call_4"]
     return {
-        "calls": await store.calls(CallFilter()),
-        "unresolved": await store.calls(CallFilter(unresolved=True)),
-        "approvals": await store.approvals(open_only=False),
-        "open": await store.approvals(open_only=True),
+        "calls": (await store.calls(CallFilter())).rows,
+        "unresolved": (await store.calls(CallFilter(unresolved=True))).rows,
+        "approvals": await store.approvals(ApprovalFilter(open_only=False)),
+        "open": await store.approvals(ApprovalFilter(open_only=True)),
         "lapsed": await store.lapsed(),
         "unknown": await store.unknown(),
         "dispatchable": await store.dispatchable(),

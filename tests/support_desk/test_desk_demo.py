@@ -25,6 +25,7 @@ from toolgate.examples.support_desk.scenes import SCENES
 from toolgate.examples.support_desk.stage import Stage
 from toolgate.examples.support_desk.tools import callers, deps, tools
 from toolgate.examples.support_desk.world import DEFAULT_NAME, World
+from toolgate.ports import ApprovalFilter
 
 pytestmark = pytest.mark.req("M14.5")
 
@@ -77,7 +78,7 @@ async def test_what_is_kept_can_be_opened_again_with_work_left_for_people(played
         store = f"sqlite:///{played.folder / LEDGER}"
         async with Gateway(tools, store=store, deps=deps, callers=callers, housekeeping=None) as gateway:
             await gateway.sweep()
-            pending = await gateway.store.approvals(open_only=True)
+            pending = await gateway.store.approvals(ApprovalFilter(open_only=True))
             unknown = [call for call in await books.all_calls(gateway.store) if call.status == "unknown"]
             assert [row.tool for row in pending] == ["delete_customer"]
             assert [call.tool for call in unknown] == ["send_email"]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.people import decide_approval
 from toolgate import (
     Advice,
     ErrorType,
@@ -42,7 +43,6 @@ from toolgate.examples.support_desk.writes import (
     send_email,
     update_customer_email,
 )
-from toolgate.operations.decide_approval import decide_approval
 
 SITE = "http://runbooks.desk.example"
 MAIL = {"to": "nora.bright@example.com", "subject": "Your order", "body": "It is on its way to you."}
@@ -61,7 +61,7 @@ async def decide(
     """Why the decision was not recorded, or None."""
     assert isinstance(held, PendingApproval), held
     answer = await decide_approval(
-        gate.store, held.approval_id, decision, voter=personas[who].caller, reason="Looked at it."
+        gate, held.approval_id, decision, voter=personas[who].caller, reason="Looked at it."
     )
     return answer if isinstance(answer, str) else None
 

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field
 
+from tests.people import decide_approval
 from tests.small_gate import ANA, BEN, NOBODY, opened, trail
 from toolgate import Approval, Caller, Gateway, PendingApproval, Sensitive, ToolContext, ToolError, tool
 from toolgate.adapters.clock import SystemClock
 from toolgate.adapters.keys import Keyring
-from toolgate.operations.decide_approval import decide_approval
+from toolgate.ports import ApprovalFilter
 
 BOSS = Caller("u-boss", {"boss"}, "acme")
 MARK = "markedvalue-5521"
@@ -144,7 +145,7 @@ async def test_each_durable_transition_leaves_one_event_under_the_call_s_id(tmp_
         held = await gateway.call("refund", {"order_id": 100}, caller=ANA, **WORDS)
         assert isinstance(held, PendingApproval)
         flow = gateway.workflow("req_123", caller=ANA)
-        await decide_approval(gateway.store, held.approval_id, "approve", voter=BOSS, reason="fine")
+        await decide_approval(gateway, held.approval_id, "approve", voter=BOSS, reason="fine")
         await gateway.sweep()
         await flow.wait(held, timeout=10)
         told = await transitions(gateway, held.call_id)
@@ -244,7 +245,8 @@ async def test_a_model_s_rationale_is_kept_shown_as_its_claim_and_decides_nothin
             assert isinstance(outcome, PendingApproval)
             outcomes.append(outcome)
         approvals = {
-            row.call_id: json.loads(row.shown) for row in await gateway.store.approvals(open_only=True)
+            row.call_id: json.loads(row.shown)
+            for row in await gateway.store.approvals(ApprovalFilter(open_only=True))
         }
         with_claim, without = (approvals[outcome.call_id] for outcome in outcomes)
         assert with_claim.pop("claimed_reason") == claim

@@ -6,9 +6,9 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
 from toolgate.adapters.clock import SystemClock
 from toolgate.adapters.ids import UlidIds
@@ -20,6 +20,8 @@ from toolgate.adapters.stores.answers import Answers
 from toolgate.adapters.stores.sqlite import SqliteStore
 from toolgate.adapters.stores.sqlite.presence import Presence
 from toolgate.bootstrap.house import House
+from toolgate.bootstrap.identity import open_issuer
+from toolgate.bootstrap.sinks import sinks_of
 from toolgate.bootstrap.stores import open_store, warn_of_memory
 from toolgate.config import load_settings
 from toolgate.domain.call import ReceivedCall, Workflow
@@ -29,6 +31,7 @@ from toolgate.domain.errors import NotBuiltYet, UsageError
 from toolgate.domain.limits import Limits
 from toolgate.domain.names import MAX_RATIONALE, MAX_USER_INPUT, label, name_problem, words
 from toolgate.domain.outcome import Outcome, PendingApproval, Started
+from toolgate.domain.principal import Declined, Principal, in_person
 from toolgate.gateway.flight import Flight
 from toolgate.gateway.world import World, register
 from toolgate.operations import recover
@@ -43,14 +46,17 @@ if TYPE_CHECKING:
 
     from toolgate.domain.rows import ApprovalRow
     from toolgate.domain.tool import Tool
-    from toolgate.ports import Callers, Clock, Deps, Ids, Keys, Store
+    from toolgate.ports import Callers, Clock, Deps, Ids, Issuer, Keys, SignIn, Sink, Store
 
 A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T")
+P = ParamSpec("P")
 _log = logging.getLogger("toolgate")
 HOUSEKEEPING_INTERVAL = 1.0
 OVERDUE_BY = 0.05
+NEAR_TOOLS = 30.0
+"""Seconds that an edit may take to be validated and authorised by the tool's own code."""
 WAIT_INTERVAL = 0.02
 """Seconds between two looks of somebody who waits for a held call."""
 
@@ -65,6 +71,11 @@ class Gateway:
         deps: an async context manager ``(caller) -> dependencies``, entered once a call after the role check.
         callers: ``async (id, tenant) -> Caller | None``, the current rights of who asked for a held call.
         limits: what the gateway allows in all.
+        sinks: who hears of what waits for people; ``[[approvals.notify]]`` of ``toolgate.toml`` makes them.
+        issuer: whose signed tokens are believed over HTTP; ``[auth.oidc]`` of ``toolgate.toml`` makes one.
+        sign_in: where browsers sign in; the same object, where the configuration makes it.
+        agents: who answers for each agent, and so may not approve what it asks for.
+        session: how long a console's sign-in lasts; ``session_idle`` how long without a request.
         lease: seconds beyond the deadline for which an intent is believed to be running.
         housekeeping: seconds between rounds of recovery and pick-up; ``None`` leaves them to ``sweep``.
 
@@ -83,6 +94,12 @@ class Gateway:
         callers: Callers | None = None,
         policies: str | Path | None = None,
         limits: Limits | None = None,
+        sinks: Iterable[Sink] = (),
+        issuer: Issuer | None = None,
+        sign_in: SignIn | None = None,
+        agents: Mapping[str, str] | None = None,
+        session: Duration = "8h",
+        session_idle: Duration = "30m",
         lease: Duration = 10.0,
         housekeeping: Duration | None = HOUSEKEEPING_INTERVAL,
         clock: Clock | None = None,
@@ -129,6 +146,12 @@ class Gateway:
             owner=self._boot,
             deps=deps,
             callers=callers,
+            sinks={sink.name: sink for sink in sinks},
+            issuer=issuer,
+            sign_in=sign_in,
+            agents=dict(agents or {}),
+            session_life=seconds(session, of="session"),
+            session_idle=seconds(session_idle, of="session_idle"),
             lease_margin=seconds(lease, of="lease"),
         )
         self._interval = None if housekeeping is None else seconds(housekeeping, of="housekeeping")
@@ -155,12 +178,19 @@ class Gateway:
             ContractError: as the class itself.
         """
         settings = load_settings(*files)
+        issuer = open_issuer(settings, clock or SystemClock())
         return cls(
             settings.tools(),
             store=settings.store,
             deps=settings.deps(),
             callers=settings.callers(),
             limits=settings.limits,
+            sinks=sinks_of(settings, ready=housekeeping is not None),
+            issuer=issuer,
+            sign_in=issuer if issuer is not None and issuer.signs_in else None,
+            agents=settings.agents,
+            session=settings.auth.session,
+            session_idle=settings.auth.idle,
             housekeeping=housekeeping,
             clock=clock,
             ids=ids,
@@ -266,9 +296,9 @@ class Gateway:
         Without an id it gets a fresh one, good for reads and first trials: a key that names ``{workflow_id}``
         demands one that the application chose, the same on every retry.
         """
-        return Flow(self, self._workflow(id, agent=agent, model=model, user_input=user_input), caller)
+        return Flow(self, self.make_workflow(id, agent=agent, model=model, user_input=user_input), caller)
 
-    def _workflow(
+    def make_workflow(
         self,
         id: str | None,
         *,
@@ -276,6 +306,11 @@ class Gateway:
         model: str | None = None,
         user_input: str | None = None,
     ) -> Workflow:
+        """A piece of work as every surface names it.
+
+        Raises:
+            UsageError: for a name that is empty, too long or not printable.
+        """
         for of, value in (("a workflow id", id), ("the agent", agent), ("the model", model)):
             if value is not None and (problem := name_problem(value, of=of)):
                 raise UsageError(problem)
@@ -415,18 +450,24 @@ class Gateway:
         rationale: str | None = None,
         trace: str | None = None,
         surface: str = "python",
+        actor: Principal | None = None,
     ) -> Outcome[Any]:
         """What every surface calls: hand a request to the pipeline and wait for its outcome.
 
         If the waiting task is cancelled the call goes on and settles; asking again finds it. ``request_id``,
-        ``trace`` and ``rationale`` are made printable and cut (256, 256 and 8192 characters).
+        ``trace`` and ``rationale`` are made printable and cut (256, 256 and 8192 characters). ``actor`` is who
+        showed a credential, where a surface checked one: its agent is that of the workflow, and whoever answers for
+        that agent may not approve the call.
 
         Raises:
-            UsageError: if the gateway is not open, or the caller is not a ``Caller``.
+            UsageError: if the gateway is not open, the caller is not a ``Caller``, or not that of ``actor``.
         """
         lanes = self._running()
         if not isinstance(caller, Caller):
             raise UsageError(f"caller= is a Caller that the application made, not {type(caller).__name__}")
+        if actor is not None and (actor.caller, actor.agent) != (caller, workflow.agent):
+            raise UsageError("actor= acts for another caller, or as another agent, than the call says")
+        owners = (self._world.agents.get(workflow.agent or ""), actor.owner if actor else None)
         received = ReceivedCall(
             call_id=self._ids.new("call"),
             tool=tool,
@@ -438,6 +479,7 @@ class Gateway:
             request_id=None if request_id is None else label(request_id),
             trace=None if trace is None else label(trace),
             rationale=None if rationale is None else words(rationale, limit=MAX_RATIONALE),
+            barred=tuple(sorted({owner for owner in owners if owner is not None})),
         )
         future, mailbox = self._answers.future()
         flight = board(
@@ -455,6 +497,35 @@ class Gateway:
         lanes = self._running()
         return await asyncio.wrap_future(lanes.service.start(get_call(self._world, call_id, caller=caller)))
 
+    async def operate(
+        self, operation: Callable[Concatenate[World, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run an operation on this gateway's world, in its service loop, and wait for what it answers."""
+        work = _awaited(operation(self._world, *args, **kwargs))
+        return await asyncio.wrap_future(self._running().service.start(work))
+
+    async def operate_near_tools(
+        self,
+        operation: Callable[Concatenate[World, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T | Declined:
+        """As ``operate``, in a loop of tools: for what asks the predicates and enters the ``deps`` of one.
+
+        Declined where every such loop is blocked, or the operation takes longer than ``NEAR_TOOLS`` seconds.
+        """
+        lane = self._running().tool_lane
+        if lane is None:
+            return Declined(
+                "conflict", "every loop for tools is blocked by a tool that does not give way; try again"
+            )
+        work = _awaited(operation(self._world, *args, **kwargs))
+        try:
+            async with asyncio.timeout(NEAR_TOOLS):
+                return await asyncio.wrap_future(lane.start(work))
+        except TimeoutError:
+            return Declined("conflict", f"the tool's own checks took longer than {NEAR_TOOLS:g} s; try again")
+
     async def approve(self, approval_id: str, *, by: Caller, reason: str) -> ApprovalRow | str:
         """Vote for a held call, as ``by``. The approval as it is now, or why the vote was not taken.
 
@@ -469,10 +540,11 @@ class Gateway:
     async def _decide(
         self, approval_id: str, decision: Literal["approve", "deny"], by: Caller, reason: str
     ) -> ApprovalRow | str:
-        work = decide_approval(self._world.store, approval_id, decision, voter=by, reason=reason)
-        decided = await asyncio.wrap_future(self._running().service.start(work))
+        decided = await self.operate(
+            decide_approval, approval_id, decision, by=in_person(by), reason=reason, digest=None
+        )
         self.wake()
-        return decided
+        return decided.reason if isinstance(decided, Declined) else decided.row
 
     async def wait_for(self, outcome: Outcome[R], *, caller: Caller, timeout: Duration = "10m") -> Outcome[R]:
         """See ``Flow.wait``."""
@@ -536,6 +608,10 @@ class Gateway:
         if self._lanes is None:
             raise UsageError("the gateway is not open; write `async with Gateway(...) as gateway:`")
         return self._lanes
+
+
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work
 
 
 def _no_running_loop(message: str) -> None:

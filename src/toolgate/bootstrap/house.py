@@ -1,4 +1,4 @@
-"""Housekeeping of an open gateway, each second: recovery, expiry, pick-up of approved calls, leases.
+"""Housekeeping of an open gateway, each second: recovery, expiry, pick-up of approved calls, leases, notices.
 
 What a round does is in ``operations``; here is only when, and in which loop.
 """
@@ -10,10 +10,11 @@ import threading
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
+from toolgate.bootstrap.couriers import Couriers
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.gateway.faults import place_of
 from toolgate.operations import dispatch_approved as approved
-from toolgate.operations import recover
+from toolgate.operations import grants, recover
 
 if TYPE_CHECKING:
     from toolgate.adapters.loops import Lanes
@@ -34,6 +35,9 @@ class House:
         self._one_at_a_time = threading.Lock()
         self._thread: threading.Thread | None = None
         self._reconciling: Future[int] | None = None
+        self._couriers = Couriers(world)
+        self._notifying: Future[None] | None = None
+        self._lanes: Lanes | None = None
 
     def keep(self, lanes: Lanes, *, every: float) -> None:
         """Do a round now and then one each ``every`` seconds, until ``leave``."""
@@ -50,6 +54,10 @@ class House:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        if self._notifying is not None and self._lanes is not None:
+            wait([self._notifying])
+            self._lanes.service.start(self._couriers.leave()).result()
+            self._notifying = None
 
     def wake(self) -> None:
         """Do not wait for the next round."""
@@ -70,6 +78,10 @@ class House:
         """One round. ``patient``: a contract that could not tell is asked again only after a while."""
         with self._one_at_a_time:
             lanes.service.start(self._in_service_loop(lanes)).result()
+            planning = self._notify(lanes)
+            if not patient:
+                # Asked for by somebody who looks at what came of it. What is sent is not waited for.
+                planning.result()
             lane = lanes.tool_lane
             if lane is None or self._leaving.is_set():
                 return
@@ -80,6 +92,13 @@ class House:
             if self._reconciling.done():
                 self._reconciling.result()
 
+    def _notify(self, lanes: Lanes) -> Future[None]:
+        """Begin a round of notices, unless the one before it is still planning."""
+        if self._notifying is None or self._notifying.done():
+            self._lanes = lanes
+            self._notifying = lanes.service.start(self._couriers.round())
+        return self._notifying
+
     async def _in_service_loop(self, lanes: Lanes) -> None:
         world = self._world
         if (fault := await recover.write_unsettled(world)) is not None:
@@ -88,4 +107,5 @@ class House:
         await recover.lapse_intents(world)
         await approved.end_refused(world)
         await approved.expire_approvals(world)
+        await grants.expire_grants(world)
         await approved.dispatch_approved(world, lanes.submit)

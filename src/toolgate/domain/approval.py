@@ -268,11 +268,22 @@ def person(caller_id: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", caller_id).casefold().split())
 
 
-def tally(requirement: Requirement, votes: Iterable[Vote], *, revision: int, requester: str) -> Tally:
-    """Count the distinct people who approved ``revision``. The requester never counts; every role set must be met."""
+def tally(
+    requirement: Requirement,
+    votes: Iterable[Vote],
+    *,
+    revision: int,
+    requester: str,
+    barred: Iterable[str] = (),
+) -> Tally:
+    """Count the distinct people who approved ``revision``; every role set must be met.
+
+    Neither the requester nor anybody ``barred`` (the agent's owner, who edited it) ever counts.
+    """
+    out = {person(requester), *map(person, barred)}
     counted: dict[str, Vote] = {}
     for vote in votes:
-        if vote.revision == revision and (who := person(vote.voter)) != person(requester):
+        if vote.revision == revision and (who := person(vote.voter)) not in out:
             counted[who] = vote
     unmet = [
         " or ".join(sorted(roles))
@@ -288,14 +299,25 @@ def tally(requirement: Requirement, votes: Iterable[Vote], *, revision: int, req
     return Tally(not missing, ", ".join(missing), tuple(vote.voter for vote in counted.values()))
 
 
-def may_vote(requirement: Requirement, voter: Caller, *, requester: str, tenant: str) -> str | None:
-    """Why ``voter`` may not decide, or None where they may. The tenant must be that of the call."""
-    if voter.tenant != tenant:
+def may_see(requirement: Requirement, who: Caller, *, requester: str, tenant: str) -> str | None:
+    """Why ``who`` has no say in it, or None: they are of the call's tenant, have a role, and did not ask for it."""
+    if who.tenant != tenant:
         return "the approval belongs to another tenant"
-    if person(voter.id) == person(requester):
+    if person(who.id) == person(requester):
         return "whoever asked for a call may not approve it"
-    if not any(roles & voter.roles for roles in requirement.approvers):
+    if not any(roles & who.roles for roles in requirement.approvers):
         return f"deciding needs the role {requirement.shown_roles()}"
+    return None
+
+
+def may_vote(
+    requirement: Requirement, voter: Caller, *, requester: str, tenant: str, barred: Iterable[str] = ()
+) -> str | None:
+    """Why ``voter`` may not decide, or None where they may. ``barred``: the agent's owner, and who edited it."""
+    if why := may_see(requirement, voter, requester=requester, tenant=tenant):
+        return why
+    if person(voter.id) in set(map(person, barred)):
+        return "whoever edited a call, or answers for the agent that asks, may not approve it; another person is needed"
     return None
 
 
@@ -338,6 +360,30 @@ def condition_reason(when: Mapping[str, Any], arguments: JsonValue) -> str | Non
             return f"the condition on {path} could not be evaluated"
         found.append(" and ".join(f"{path} {_SPOKEN[op]} {bound}" for op, bound in tests.items()))
     return ", ".join(found)
+
+
+def within(bounds: Mapping[str, Any], arguments: JsonValue) -> bool:
+    """Whether ``arguments`` lie within ``bounds``: a condition as data, of which every part must hold.
+
+    The other way round than ``condition_reason``: what is missing or cannot be compared is outside.
+    """
+    try:
+        return all(
+            _OPERATORS[operator](_at(arguments, path), bound)
+            for path, tests in bounds.items()
+            for operator, bound in tests.items()
+        )
+    except (KeyError, IndexError, TypeError, ValueError):
+        return False
+
+
+def spoken(bounds: Mapping[str, Any]) -> str:
+    """A condition in words: ``amount_cents > 5000 and currency = EUR``."""
+    return " and ".join(
+        f"{path} {_SPOKEN[operator]} {bound}"
+        for path, tests in bounds.items()
+        for operator, bound in tests.items()
+    )
 
 
 def _at(value: Any, path: str) -> Any:

@@ -46,6 +46,7 @@ class ReceivedCall:
 
     ``request_id`` and ``trace`` are the transport's, for tracing; they are never part of a key.
     ``rationale`` is the model's own reason: kept and shown as its claim, never part of a decision.
+    ``barred`` are people who may not approve it besides its caller: who answers for the agent.
     """
 
     call_id: str
@@ -58,6 +59,7 @@ class ReceivedCall:
     request_id: str | None = None
     trace: str | None = None
     rationale: str | None = None
+    barred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +118,16 @@ class Clearance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearedCall:
-    """A call that may run: allowed, within limits, approved where needed, its intent durable where it has effects."""
+    """A call that may run: allowed, within limits, approved where needed, its intent durable where it has effects.
+
+    ``granted``: people agreed beforehand, to calls like this one; what its business asks of people is still asked.
+    """
 
     sealed: SealedCall
     clearance: Clearance = field(repr=False)
     deadline: float
     approval: ApprovalFact | None = None
+    granted: bool = False
 
     def __post_init__(self) -> None:
         if type(self.clearance) is not Clearance:

@@ -8,19 +8,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from toolgate.domain.rows import ByApproval, ByCall, ByKey
+from toolgate.domain.rows import (
+    ByApproval,
+    ByApprovalAndKey,
+    ByCall,
+    ByGrant,
+    ByKey,
+    ByNotice,
+    ByToken,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from toolgate.domain.approval import Requirement
     from toolgate.domain.caller import Caller
+    from toolgate.domain.canonical import JsonValue
     from toolgate.domain.idempotency import KeyUse
     from toolgate.domain.lifecycle import ApprovalCause, EffectCause
+    from toolgate.domain.principal import Why
     from toolgate.domain.rows import (
         ApprovalRow,
         CallRow,
         ClaimRow,
+        DeliveryRow,
         Event,
         Found,
+        GrantRow,
+        Resealed,
         SealedRow,
         Subject,
         TokenRow,
@@ -51,11 +66,15 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class NotAllowed:
-    """The command may not happen, and why; ``wrote`` where the refusal itself was an event (an expiry seen)."""
+    """The command may not happen, and why; ``wrote`` where the refusal itself was an event (an expiry seen).
+
+    ``why``: whether another person could, or nobody as things stand.
+    """
 
     reason: str
     found: Found
     wrote: bool = False
+    why: Why = "conflict"
 
 
 Answer = Done | Taken | Superseded | NotAllowed
@@ -84,17 +103,33 @@ class Append(NamedTuple):
         return None
 
 
+class GrantUse(NamedTuple):
+    """The grant that stands for a person's consent, and what it has to stand for."""
+
+    grant_id: str
+    requirement: Requirement
+    contract_digest: str
+    barred: tuple[str, ...] = ()
+
+
 class Intend(NamedTuple):
-    """Claim the key and write the intent: the permit to run, durable before anything does."""
+    """Claim the key and write the intent: the permit to run, durable before anything does.
+
+    With ``grant``, one use of it is spent in the same transaction, or nothing is written.
+    """
 
     call: CallRow
     claim: ClaimRow | None
     request: SealedRow
     event: Event
+    grant: GrantUse | None = None
 
     @property
     def subject(self) -> Subject | None:
-        return ByKey(self.claim.key_mac) if self.claim else None
+        key_mac = self.claim.key_mac if self.claim else None
+        if self.grant is not None:
+            return ByGrant(self.grant.grant_id, key_mac)
+        return ByKey(key_mac) if key_mac is not None else None
 
 
 class DraftHold(NamedTuple):
@@ -169,6 +204,92 @@ class DecideApproval(NamedTuple):
         return ByApproval(self.approval_id)
 
 
+class EditApproval(NamedTuple):
+    """A person changes the arguments of a held call: a new revision, every vote void.
+
+    ``seen`` is the digest that the editor looked at. ``approval`` is the new revision; ``claim`` the key that the new
+    arguments come to, where it is another. The edit is no vote, and whoever makes it may not approve any more.
+    """
+
+    approval_id: str
+    editor: Caller
+    reason: str
+    seen: bytes
+    resealed: Resealed
+    approval: ApprovalRow
+    claim: ClaimRow | None
+    request: SealedRow
+    redacted: Mapping[str, JsonValue]
+
+    @property
+    def subject(self) -> Subject:
+        if self.claim is not None:
+            return ByApprovalAndKey(self.approval_id, self.claim.key_mac)
+        return ByApproval(self.approval_id)
+
+
+class RevealMasked(NamedTuple):
+    """An approver wants to see what is masked in the revision with ``digest``."""
+
+    approval_id: str
+    viewer: Caller
+    reason: str
+    digest: bytes
+
+    @property
+    def subject(self) -> Subject:
+        return ByApproval(self.approval_id)
+
+
+class PutGrant(NamedTuple):
+    """Make a grant."""
+
+    grant: GrantRow
+    event: Event
+
+    @property
+    def subject(self) -> None:
+        return None
+
+
+class RevokeGrant(NamedTuple):
+    """End a grant before its time."""
+
+    grant_id: str
+    actor: str
+    reason: str
+
+    @property
+    def subject(self) -> Subject:
+        return ByGrant(self.grant_id)
+
+
+class PlanNotice(NamedTuple):
+    """Say to which sinks a notice goes; once."""
+
+    notice_id: str
+    sinks: tuple[str, ...]
+
+    @property
+    def subject(self) -> Subject:
+        return ByNotice(self.notice_id)
+
+
+class MoveDelivery(NamedTuple):
+    """Claim an attempt, or say how it ended. ``seen``: the attempts that whoever moves it knows of.
+
+    ``event``: where a person moved it.
+    """
+
+    delivery: DeliveryRow
+    seen: int
+    event: Event | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return ByNotice(self.delivery.notice_id, self.delivery.sink)
+
+
 class EndApproval(NamedTuple):
     """Expire or cancel; ``error_type`` is what the call then answers."""
 
@@ -238,14 +359,18 @@ class Renew(NamedTuple):
 
 
 class PutToken(NamedTuple):
-    """Make or revoke a token."""
+    """Make or revoke a token.
+
+    ``once``: the token of this id is used up by it; where that was revoked already, nothing is written.
+    """
 
     token: TokenRow
     event: Event
+    once: str | None = None
 
     @property
-    def subject(self) -> None:
-        return None
+    def subject(self) -> Subject | None:
+        return None if self.once is None else ByToken(self.once)
 
 
 Command = (
@@ -257,6 +382,12 @@ Command = (
     | Rehold
     | Dispatch
     | DecideApproval
+    | EditApproval
+    | RevealMasked
+    | PutGrant
+    | RevokeGrant
+    | PlanNotice
+    | MoveDelivery
     | EndApproval
     | Lapse
     | Resolve

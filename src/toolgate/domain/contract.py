@@ -205,7 +205,7 @@ def _check_key(contract: Contract, properties: Mapping[str, Any], where: str) ->
     if not fields:
         raise ContractError(f"{where}: idempotency= names no field, so every call would share one key")
     for name in fields:
-        if name != WORKFLOW_FIELD and not _is_argument(contract.input_schema, name):
+        if name != WORKFLOW_FIELD and not is_argument(contract.input_schema, name):
             raise ContractError(f"{where}: idempotency= names {{{name}}}, which is no argument of the tool")
     if WORKFLOW_FIELD in properties:
         raise ContractError(
@@ -217,14 +217,14 @@ def _check_conditions(approval: Approval, schema: Mapping[str, Any], where: str)
     """A condition on what is no argument would ask each time, which nobody means."""
     for part in approval.parts:
         for path in part.when if isinstance(part.when, Mapping) else ():
-            if not _is_argument(schema, path):
+            if not is_argument(schema, path):
                 known = ", ".join(sorted(schema.get("properties", {}))) or "none"
                 raise ContractError(
                     f"{where}: approval.when: {path!r} is no argument of the tool; it has {known}"
                 )
 
 
-def _is_argument(schema: Mapping[str, Any], path: str) -> bool:
+def is_argument(schema: Mapping[str, Any], path: str) -> bool:
     """Whether the dotted ``path`` may lead to a value. What a union or an open mapping holds is not known before."""
     node: Mapping[str, Any] = schema
     for part in path.split("."):

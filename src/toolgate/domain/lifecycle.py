@@ -52,6 +52,7 @@ class ApprovalCause(StrEnum):
     """Why an approval changes state."""
 
     QUORUM_REACHED = "enough people approved"
+    EDITED = "edited: a new revision, every vote void"
     DENIED = "a person denied"
     LAPSED = "its time ran out"
     WITHDRAWN = "withdrawn, or the contract changed"
@@ -87,6 +88,7 @@ APPROVAL_TRANSITIONS = MappingProxyType(
         ApprovalState.PENDING: MappingProxyType(
             {
                 ApprovalCause.QUORUM_REACHED: ApprovalState.APPROVED,
+                ApprovalCause.EDITED: ApprovalState.PENDING,
                 ApprovalCause.DENIED: ApprovalState.DENIED,
                 ApprovalCause.LAPSED: ApprovalState.EXPIRED,
                 ApprovalCause.WITHDRAWN: ApprovalState.CANCELLED,

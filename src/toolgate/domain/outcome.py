@@ -183,11 +183,14 @@ ERRORS: Mapping[ErrorType, ErrorRule] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
+    """``edited``: the arguments that an approver put in place of those asked for, sensitive values replaced."""
+
     call_id: str
     effect: WorldEffect = WorldEffect.NONE
     advice: Advice = Advice.NONE
     replayed: bool = False
     reasons: tuple[str, ...] = ()
+    edited: Mapping[str, JsonValue] | None = None
 
     @property
     def ok(self) -> bool:
@@ -205,6 +208,8 @@ class _Outcome:
         body["call_id"] = self.call_id
         if self.replayed:
             body["replayed"] = True
+        if self.edited is not None:
+            body["edited"] = dict(self.edited)
         return body
 
     def to_mcp(self) -> dict[str, JsonValue]:

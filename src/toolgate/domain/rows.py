@@ -82,6 +82,55 @@ class ApprovalRow(NamedTuple):
     expires_at: int
     updated_at: int
     reason: str | None
+    barred: tuple[str, ...] = ()
+    must_reveal: bool = False
+
+
+class RevisionRow(NamedTuple):
+    """What an edit replaced: the revision as it was shown, who changed it and why. Redacted, as ``shown`` is."""
+
+    approval_id: str
+    revision: int
+    digest: bytes
+    shown: bytes
+    replaced_at: int
+    editor: str
+    reason: str
+
+
+class Reveal(NamedTuple):
+    """Somebody looked at what is masked in one revision."""
+
+    approval_id: str
+    revision: int
+    viewer: str
+    at: int
+
+
+class GrantRow(NamedTuple):
+    """Consent given beforehand: one tool, within bounds, for one caller or agent, until a time, so many times.
+
+    ``bounds`` is the canonical JSON of a condition over the arguments. ``contract_digest``: the contract that was
+    looked at; under another one the grant covers nothing. ``granted_by`` and ``roles``: whose vote it stands for.
+    """
+
+    grant_id: str
+    tenant: str
+    tool: str
+    contract_digest: str
+    bounds: bytes
+    caller_id: str | None
+    agent: str | None
+    until: int
+    max_uses: int
+    uses: int
+    granted_by: str
+    roles: frozenset[str]
+    reason: str
+    created_at: int
+    approval_id: str | None
+    revoked_at: int | None
+    revoked_by: str | None
 
 
 class SealedRow(NamedTuple):
@@ -93,7 +142,12 @@ class SealedRow(NamedTuple):
 
 
 class TokenRow(NamedTuple):
-    """A credential for people and programs: only its hash is kept."""
+    """A credential for people and programs: only its hash is kept.
+
+    ``kind``: ``api`` is given out by a person, ``session`` is a console's login, ``exchanged`` an agent's for a user,
+    ``link`` opens one session and no second. ``agent`` and ``owner``: which program acts with it, and who answers for
+    that program. ``parent``: the credential that it was made from, and with which it ends.
+    """
 
     token_id: str
     token_hash: str
@@ -103,6 +157,39 @@ class TokenRow(NamedTuple):
     created_at: int
     expires_at: int
     revoked_at: int | None
+    kind: str = "api"
+    scopes: frozenset[str] = frozenset({"call", "approve", "operate"})
+    agent: str | None = None
+    owner: str | None = None
+    label: str = ""
+    parent: str | None = None
+
+
+class NoticeRow(NamedTuple):
+    """Something that people outside may want to hear of, written with what it tells. ``body`` is canonical JSON.
+
+    It holds no arguments: what leaves the house says that somebody has to look, and where.
+    """
+
+    notice_id: str
+    tenant: str
+    topic: str
+    risk: str | None
+    at: int
+    body: bytes
+    planned: bool = False
+
+
+class DeliveryRow(NamedTuple):
+    """One notice on its way to one sink. ``state``: pending, delivered, or dead."""
+
+    notice_id: str
+    sink: str
+    state: str
+    attempts: int
+    next_at: int
+    updated_at: int
+    last_error: str | None
 
 
 class Event(NamedTuple):
@@ -115,12 +202,21 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The rows around one subject, as they are inside the transaction."""
+    """The rows around one subject, as they are inside the transaction.
+
+    ``holder``: the rows around another key that the subject names, where it is claimed.
+    """
 
     claim: ClaimRow | None = None
     call: CallRow | None = None
     approval: ApprovalRow | None = None
     votes: tuple[Vote, ...] = ()
+    reveals: tuple[Reveal, ...] = ()
+    grant: GrantRow | None = None
+    token: TokenRow | None = None
+    notice: NoticeRow | None = None
+    delivery: DeliveryRow | None = None
+    holder: Found | None = None
 
 
 NOTHING = Found()
@@ -144,7 +240,34 @@ class ByApproval(NamedTuple):
     approval_id: str
 
 
-Subject = ByKey | ByCall | ByApproval
+class ByApprovalAndKey(NamedTuple):
+    """The rows around an approval, and the claim of another key, if there is one."""
+
+    approval_id: str
+    key_mac: bytes
+
+
+class ByGrant(NamedTuple):
+    """A grant, and the rows around a claim where there is one."""
+
+    grant_id: str
+    key_mac: bytes | None = None
+
+
+class ByToken(NamedTuple):
+    """A token."""
+
+    token_id: str
+
+
+class ByNotice(NamedTuple):
+    """A notice, and its way to one sink if one is named."""
+
+    notice_id: str
+    sink: str | None = None
+
+
+Subject = ByKey | ByCall | ByApproval | ByApprovalAndKey | ByGrant | ByToken | ByNotice
 
 
 class NewCall(NamedTuple):
@@ -159,4 +282,33 @@ class CallChanged(NamedTuple):
     row: CallRow
 
 
-Row = NewCall | CallChanged | ClaimRow | ApprovalRow | Vote | SealedRow | TokenRow | Event
+class Resealed(NamedTuple):
+    """A held call that was edited: what is bound to its arguments is written anew."""
+
+    call_id: str
+    digest: bytes
+    fingerprint: bytes
+    key_mac: bytes | None
+
+
+def resealed(row: CallRow, changed: Resealed) -> CallRow:
+    """``row`` as a store keeps it after an edit."""
+    return row._replace(digest=changed.digest, fingerprint=changed.fingerprint, key_mac=changed.key_mac)
+
+
+Row = (
+    NewCall
+    | CallChanged
+    | Resealed
+    | ClaimRow
+    | ApprovalRow
+    | RevisionRow
+    | Reveal
+    | Vote
+    | GrantRow
+    | SealedRow
+    | TokenRow
+    | NoticeRow
+    | DeliveryRow
+    | Event
+)

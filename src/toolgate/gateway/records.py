@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from toolgate.domain.canonical import canonical_json
+from toolgate.domain.canonical import JsonValue, canonical_json
 from toolgate.domain.duration import MICRO
 from toolgate.domain.lifecycle import ApprovalState
+from toolgate.domain.masked import masked
 from toolgate.domain.names import label
 from toolgate.domain.redaction import redact_text
 from toolgate.domain.rows import ApprovalRow, CallRow, ClaimRow, Event, SealedRow
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from toolgate.domain.approval import Requirement
     from toolgate.domain.call import ReceivedCall, SealedCall
-    from toolgate.domain.canonical import JsonValue
     from toolgate.domain.contract import Contract
     from toolgate.domain.lifecycle import EffectState
     from toolgate.gateway.flight import Flight
@@ -110,6 +110,7 @@ def request_row(world: World, sealed: SealedCall) -> SealedRow:
         "key": sealed.key,
         "rationale": received.rationale,
         "user_input": received.workflow.user_input,
+        "barred": received.barred,
     }
     return _sealed(
         world, sealed.caller.tenant, sealed.call_id, "request", json.dumps(plain, ensure_ascii=False).encode()
@@ -149,13 +150,17 @@ async def approval_row(
 ) -> ApprovalRow:
     """A pending approval that shows exactly what will run, rendered by the gate from the sealed arguments."""
     received, contract = sealed.received, sealed.contract
+    registered = world.registry[contract.name]
+    arguments = registered.shown(sealed.arguments, world.keys)
+    hidden = masked(sealed.arguments, arguments, contract.sensitive, contract.input_schema)
     shown: dict[str, JsonValue] = {
         "tool": contract.name,
         "version": contract.version,
         "description": contract.description,
         "effect": contract.effect.value,
         "external": contract.external,
-        "arguments": world.registry[contract.name].shown(sealed.arguments, world.keys),
+        "arguments": arguments,
+        "masked": [{"path": list[JsonValue](place.path), "by": place.by} for place in hidden],
         "caller": received.caller.id,
         "tenant": received.caller.tenant,
         "agent": received.workflow.agent,
@@ -179,6 +184,8 @@ async def approval_row(
         expires_at=now + round(required.expires_in * MICRO),
         updated_at=now,
         reason=None,
+        barred=received.barred,
+        must_reveal=any(place.by == "likeness" for place in hidden),
     )
 
 

@@ -4,7 +4,7 @@
     find       the contract, for a caller who may see it: an unknown tool and a hidden one answer alike
     seal       arguments parsed strictly, key and digest fixed: from here on nothing rewrites the call
     GATES      may it run? pure judges; a deny beats every hold, several holds merge to the strictest
-    permit     the intent made durable (or the approval consumed with it): no record, no run
+    permit     the intent made durable (or the approval consumed, or a grant spent, with it): no record, no run
     run        attempts under the deadline, each judged before another may follow
     check      the result against its contract, bounded
     settle     outcome and audit in one transaction; only then the answer
@@ -21,14 +21,23 @@ from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.approval import ApprovalFact, Requirement
 from toolgate.domain.call import Clearance, ClearedCall
-from toolgate.domain.commands import Dispatch, Done, Intend, NotAllowed, Rehold, Superseded, Taken
+from toolgate.domain.commands import (
+    Dispatch,
+    Done,
+    GrantUse,
+    Intend,
+    NotAllowed,
+    Rehold,
+    Superseded,
+    Taken,
+)
 from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.outcome import ErrorType, Outcome
 from toolgate.domain.rows import RUNNING, ByCall
 from toolgate.domain.verdict import Deny, Hold, Pass, Replay
-from toolgate.gateway import records
+from toolgate.gateway import granted, records
 from toolgate.gateway.attempts import run, wants_approval
 from toolgate.gateway.finish.judge_end import Judgement, judge_end, timed_out
 from toolgate.gateway.finish.recall import pending, recall
@@ -138,7 +147,7 @@ async def permit(
     if flight.resuming:
         fact = await _consume(world, flight, sealed, required)
     elif required is not None:
-        raise Refusal(await _draft_hold(world, flight, sealed, required))
+        fact = await _granted_or_held(world, flight, sealed, required)
     elif sealed.contract.has_effects:
         await _intend(world, flight, sealed)
     if flight.row is not None and not _lease_suffices(world, flight, flight.row):
@@ -148,7 +157,13 @@ async def permit(
         # Given up while the intent was being written. Nothing ran, and the ledger must not be left to wonder.
         await late(world, flight, sealed, _nothing_happened())
         return None
-    return ClearedCall(sealed=sealed, clearance=_CLEARANCE, deadline=flight.deadline, approval=fact)
+    return ClearedCall(
+        sealed=sealed,
+        clearance=_CLEARANCE,
+        deadline=flight.deadline,
+        approval=fact,
+        granted=fact is not None and not flight.resuming,
+    )
 
 
 async def perform(
@@ -158,7 +173,7 @@ async def perform(
     ended = await run(world, flight, call)
     if (
         (wish := wants_approval(ended)) is not None
-        and call.approval is None
+        and (call.approval is None or call.granted)
         and call.sealed.contract.has_effects
     ):
         reason, expiry = registered.said(wish.message, call.sealed), world.limits.approval_expires_in
@@ -177,8 +192,19 @@ async def leave_quietly(flight: Flight, error: BaseException | None) -> None:
         _log.warning("leaving deps of %s failed: %s", flight.received.call_id, type(failed).__name__)
 
 
-async def _intend(world: World, flight: Flight, sealed: SealedCall) -> None:
-    row = records.call_row(
+async def _granted_or_held(
+    world: World, flight: Flight, sealed: SealedCall, required: Requirement
+) -> ApprovalFact:
+    """Spend a grant that stands for the consent that is required; without one, ask."""
+    row = _intended_row(world, flight, sealed)
+    for grant in await granted.covering(world, sealed, row, required):
+        if await _intend(world, flight, sealed, grant=granted.use_of(grant, sealed, required)):
+            return granted.fact_of(grant)
+    raise Refusal(await _draft_hold(world, flight, sealed, required))
+
+
+def _intended_row(world: World, flight: Flight, sealed: SealedCall) -> CallRow:
+    return records.call_row(
         world,
         sealed.received,
         sealed.contract,
@@ -188,11 +214,22 @@ async def _intend(world: World, flight: Flight, sealed: SealedCall) -> None:
         effect_state=EffectState.INTENDED,
         lease_until=_lease(world, flight, world.clock.now()),
     )
+
+
+async def _intend(world: World, flight: Flight, sealed: SealedCall, *, grant: GrantUse | None = None) -> bool:
+    """Write the intent. False: the grant does not stand for it any more, and nothing was written."""
+    row = _intended_row(world, flight, sealed)
     event = records.event(
-        row, transition="intended", decision="allow", effect="unknown", arguments=sealed.redacted
+        row,
+        transition="intended",
+        decision="allow",
+        effect="unknown",
+        arguments=sealed.redacted,
+        approval_status="granted" if grant else None,
+        extra={"toolgate.grant.id": grant.grant_id} if grant else None,
     )
     claim = records.claim_row(sealed, sealed.key_mac) if sealed.key_mac is not None else None
-    command = Intend(row, claim, records.request_row(world, sealed), event)
+    command = Intend(row, claim, records.request_row(world, sealed), event, grant)
     if not flight.begin_intending(row):
         raise Refusal(None)
     try:
@@ -201,10 +238,15 @@ async def _intend(world: World, flight: Flight, sealed: SealedCall) -> None:
         # The commit may have happened: read it again before anything is dispatched.
         if (await world.store.find(ByCall(row.call_id))).call is None:
             raise
-        return
+        return True
     if isinstance(answer, Taken):
         flight.row = None
         raise Refusal(await _taken(world, flight, sealed, answer))
+    if isinstance(answer, NotAllowed):
+        # Another call spent its last use, or somebody revoked it, since it was found.
+        flight.row = None
+        return False
+    return True
 
 
 async def _taken(world: World, flight: Flight, sealed: SealedCall, taken: Taken) -> Outcome[Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.caller import ANYONE, Caller
@@ -17,12 +18,24 @@ from toolgate.domain.tool import Tool
 from toolgate.domain.trail import plain_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from toolgate.domain.call import SealedCall
     from toolgate.domain.canonical import JsonValue
     from toolgate.gateway.flight import Flight
-    from toolgate.ports import Callers, Clock, Deps, Ids, Keys, Reservations, Runner, Store
+    from toolgate.ports import (
+        Callers,
+        Clock,
+        Deps,
+        Ids,
+        Issuer,
+        Keys,
+        Reservations,
+        Runner,
+        SignIn,
+        Sink,
+        Store,
+    )
 
 
 _DEEPER_THAN_ARGUMENTS = 96
@@ -136,6 +149,14 @@ class World:
     owner: str
     deps: Deps | None = None
     callers: Callers | None = None
+    issuer: Issuer | None = None
+    sign_in: SignIn | None = None
+    agents: Mapping[str, str] = field(default_factory=dict)
+    session_life: float = 8 * 3600.0
+    session_idle: float = 30 * 60.0
+    sessions_seen: dict[str, tuple[float, int]] = field(default_factory=dict)
+    sinks: Mapping[str, Sink] = field(default_factory=dict)
+    chance: Callable[[], float] = Random().random  # noqa: S311 - spreads attempts in time, and guards nothing
     lease_margin: float = 10.0
     settle_grace: float = 10.0
     trail: Trail = field(default_factory=Trail)

@@ -5,43 +5,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from toolgate.domain.commands import DecideApproval, Done, NotAllowed
+from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.redaction import redact_text
-from toolgate.domain.rows import ByApproval
+from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review
 
 if TYPE_CHECKING:
-    from toolgate.domain.caller import Caller
-    from toolgate.domain.rows import ApprovalRow
-    from toolgate.ports import Store
+    from toolgate.domain.principal import Principal
+    from toolgate.gateway.world import World
+    from toolgate.operations.review import Review
 
 MAX_REASON = 2000
+Decision = Literal["approve", "deny"]
+SAY_WHY = Declined("invalid", "say why, in a few words; the trail keeps it")
 
 
 async def decide_approval(
-    store: Store,
-    approval_id: str,
-    decision: Literal["approve", "deny"],
-    *,
-    voter: Caller,
-    reason: str,
-    digest: bytes | None = None,
-) -> ApprovalRow | str:
+    world: World, approval_id: str, decision: Decision, *, by: Principal, reason: str, digest: bytes | None
+) -> Review | Declined:
     """The approval as it is after the decision, or why it may not be decided so.
 
-    ``digest`` is that of what the person saw. Left out, that of the approval as it is now: for programs that
-    showed it in the same breath.
+    ``digest`` is that of what the person saw. None is for programs that showed the approval in the same breath: that
+    of the approval as it is now.
     """
-    text = redact_text(reason.strip())[:MAX_REASON]
-    if not text:
-        return "say why, in a few words; the trail keeps it"
-    found = await store.find(ByApproval(approval_id))
-    if found.approval is None or found.approval.tenant != voter.tenant:
-        return "there is no such approval"
-    shown = found.approval.digest if digest is None else digest
-    answer = await store.execute(DecideApproval(approval_id, decision, voter, text, shown))
+    if why := forbids(by, Action.DECIDE):
+        return Declined("forbidden", why)
+    if not (text := said(reason)):
+        return SAY_WHY
+    review = await find_review(world, approval_id, tenant=by.tenant)
+    if review is None:
+        return NO_SUCH_APPROVAL
+    seen = review.row.digest if digest is None else digest
+    answer = await world.store.execute(DecideApproval(approval_id, decision, by.caller, text, seen))
     match answer:
-        case Done(approval=approval) if approval is not None:
-            return approval
-        case NotAllowed(why):
-            return why
+        case Done():
+            after = await find_review(world, approval_id, tenant=by.tenant)
+            return NO_SUCH_APPROVAL if after is None else after
+        case NotAllowed():
+            return Declined(answer.why, answer.reason)
         case _:
-            return "it was decided meanwhile"
+            return Declined("conflict", "it was decided meanwhile")
+
+
+def said(reason: str) -> str:
+    """A person's words as the trail keeps them: without secrets, at most 2000 characters; empty for none."""
+    return redact_text(reason.strip())[:MAX_REASON]

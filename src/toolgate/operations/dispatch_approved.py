@@ -19,9 +19,10 @@ from toolgate.gateway.faults import place_of
 from toolgate.gateway.flight import Phase
 from toolgate.operations.handle_call import board
 from toolgate.operations.reread import reread
+from toolgate.ports import ApprovalFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from toolgate.domain.rows import ApprovalRow, Found
     from toolgate.gateway.flight import Flight
@@ -29,15 +30,23 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("toolgate")
 AT_ONCE = 1000
-"""Rows of one round: more than may wait for a tool that another gateway has, and would stand before ours."""
+"""Rows that are read at a time: those of tools that another gateway has stand between ours."""
 FINAL_REFUSALS = frozenset({ErrorType.PERMISSION_DENIED, ErrorType.UNKNOWN_TOOL, ErrorType.INVALID_ARGUMENTS})
 """What cannot change by waiting: the approval is cancelled. A full or broken dependency leaves it approved."""
 
 
 async def dispatch_approved(world: World, submit: Callable[[Flight], object]) -> int:
     """Start every approved call whose tool this gateway has. How many were started."""
+    started, after = 0, None
+    while rows := await world.store.dispatchable(AT_ONCE, after):
+        started += await _start_all(world, rows, submit)
+        after = rows[-1].approval_id
+    return started
+
+
+async def _start_all(world: World, rows: Sequence[ApprovalRow], submit: Callable[[Flight], object]) -> int:
     started = 0
-    for approval in await world.store.dispatchable(limit=AT_ONCE):
+    for approval in rows:
         flying = world.flights.get(approval.call_id)
         if approval.tool not in world.registry or (flying is not None and flying.phase is not Phase.OVER):
             continue
@@ -123,9 +132,7 @@ async def _cancel(world: World, approval: ApprovalRow, reason: str, error_type: 
 async def expire_approvals(world: World) -> int:
     """Write down what the clock has ended. Deciding late is refused without this, too."""
     now = await world.store.now()
-    expired = [
-        row for row in await world.store.approvals(open_only=True, limit=AT_ONCE) if row.expires_at <= now
-    ]
+    expired = await world.store.approvals(ApprovalFilter(lapsed_at=now, limit=AT_ONCE))
     for row in expired:
         await world.store.execute(
             EndApproval(

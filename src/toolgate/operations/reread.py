@@ -37,4 +37,5 @@ async def reread(world: World, row: CallRow) -> ReceivedCall | None:
         request_id=row.request_id,
         trace=row.trace,
         rationale=request["rationale"],
+        barred=tuple(request.get("barred", ())),
     )

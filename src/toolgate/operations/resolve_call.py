@@ -8,51 +8,48 @@ from typing import TYPE_CHECKING, Any
 from toolgate.domain.commands import Done, NotAllowed, Resolve
 from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import EffectCause, EffectState
-from toolgate.domain.redaction import redact_text
+from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.rows import ByCall, CallRow, SealedRow
 from toolgate.gateway.prepare.seal import Unfit, seal
 from toolgate.gateway.records import answer_row
+from toolgate.operations.decide_approval import SAY_WHY, said
 from toolgate.operations.reopen import reopened
 from toolgate.operations.reread import reread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from toolgate.domain.caller import Caller
     from toolgate.domain.commands import DraftHold
+    from toolgate.domain.principal import Principal
     from toolgate.gateway.world import World
 
 _log = logging.getLogger("toolgate")
-MAX_REASON = 2000
-RESOLVER_ROLE = "operator"
-"""What a person needs to say how an effect ended: whoever frees a key lets its effect happen again."""
+NO_SUCH_CALL = Declined("not_found", "there is no such call")
 NOT_APPLIED = {
     "message": "It was found out that this did not happen. It may be asked for again.",
     "advice": "retry",
 }
 
 
-def may_resolve(caller: Caller) -> str | None:
-    """Why ``caller`` may not resolve calls, or None where they may. For surfaces that people act through."""
-    return None if RESOLVER_ROLE in caller.roles else f"resolving a call needs the role {RESOLVER_ROLE}"
-
-
 async def resolve_call(
-    world: World, call_id: str, *, applied: bool, by: Caller, reason: str
-) -> CallRow | str:
+    world: World, call_id: str, *, applied: bool, by: Principal, reason: str
+) -> CallRow | Declined:
     """The call as it is now, or why it cannot be resolved so.
 
     ``applied`` replays a null result from then on. Not applied frees the key; if people had approved the
-    call, a new approval is drafted, filled in.
+    call, a new approval is drafted, filled in. It takes the role ``operator``: whoever frees a key lets its effect
+    happen again.
     """
-    text = redact_text(reason.strip())[:MAX_REASON]
-    if not text:
-        return "say why, in a few words; the trail keeps it"
+    if why := forbids(by, Action.RESOLVE):
+        return Declined("forbidden", why)
+    if not (text := said(reason)):
+        return SAY_WHY
     row = (await world.store.find(ByCall(call_id))).call
     if row is None or row.tenant != by.tenant:
-        return "there is no such call"
+        return NO_SUCH_CALL
     if row.effect_state is not EffectState.UNKNOWN:
-        return f"its effect is {row.effect_state.value if row.effect_state else 'none'}; only unknown ones are resolved"
+        state = row.effect_state.value if row.effect_state else "none"
+        return Declined("conflict", f"its effect is {state}; only unknown ones are resolved")
     cause = EffectCause.RESOLVED_APPLIED if applied else EffectCause.RESOLVED_NOT_APPLIED
     reopen = None if applied else await _reopen(world, row)
     result = kept_words(world, row, {"result": None} if applied else NOT_APPLIED)
@@ -60,10 +57,10 @@ async def resolve_call(
     match answer:
         case Done(call=moved) if moved is not None:
             return moved
-        case NotAllowed(why):
-            return why
+        case NotAllowed():
+            return Declined(answer.why, answer.reason)
         case _:
-            return "it was resolved meanwhile"
+            return Declined("conflict", "it was resolved meanwhile")
 
 
 async def _reopen(world: World, row: CallRow) -> DraftHold | None:

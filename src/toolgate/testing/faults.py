@@ -16,8 +16,19 @@ if TYPE_CHECKING:
 
     from toolgate.domain.audit import StoredRecord
     from toolgate.domain.commands import Answer, Command
-    from toolgate.domain.rows import ApprovalRow, CallRow, Found, SealedRow, Subject, TokenRow
-    from toolgate.ports import CallFilter, Store
+    from toolgate.domain.rows import (
+        ApprovalRow,
+        CallRow,
+        DeliveryRow,
+        Found,
+        GrantRow,
+        NoticeRow,
+        RevisionRow,
+        SealedRow,
+        Subject,
+        TokenRow,
+    )
+    from toolgate.ports import ApprovalFilter, CallFilter, CallPage, Change, Store
 
 How: TypeAlias = Literal["refuse", "doubt", "hang"]
 When: TypeAlias = Literal["before", "after"]
@@ -188,15 +199,31 @@ class FaultyStore:
         """Encrypted bytes of a call."""
         return await self._readable().sealed(call_id, kind)
 
-    async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
+    async def calls(self, wanted: CallFilter) -> CallPage:
         """Calls, newest first."""
         return await self._readable().calls(wanted)
 
-    async def approvals(
-        self, *, open_only: bool, tenant: str | None = None, limit: int = 100
-    ) -> Sequence[ApprovalRow]:
+    async def approvals(self, wanted: ApprovalFilter) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
-        return await self._readable().approvals(open_only=open_only, tenant=tenant, limit=limit)
+        return await self._readable().approvals(wanted)
+
+    async def revisions(self, approval_id: str) -> Sequence[RevisionRow]:
+        """What edits of an approval replaced, oldest first."""
+        return await self._readable().revisions(approval_id)
+
+    async def grants(
+        self,
+        *,
+        tenant: str,
+        tool: str | None = None,
+        active_at: int | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[GrantRow]:
+        """Grants, newest first."""
+        return await self._readable().grants(
+            tenant=tenant, tool=tool, active_at=active_at, before=before, limit=limit
+        )
 
     async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
         """Intents whose lease ran out."""
@@ -206,9 +233,37 @@ class FaultyStore:
         """Effects in doubt."""
         return await self._readable().unknown(limit)
 
-    async def dispatchable(self, limit: int = 100) -> Sequence[ApprovalRow]:
+    async def dispatchable(self, limit: int = 100, after: str | None = None) -> Sequence[ApprovalRow]:
         """Approvals that are approved and not consumed."""
-        return await self._readable().dispatchable(limit)
+        return await self._readable().dispatchable(limit, after)
+
+    async def lapsed_grants(self, limit: int = 100) -> Sequence[GrantRow]:
+        """Grants whose time ran out."""
+        return await self._readable().lapsed_grants(limit)
+
+    async def unplanned(self, limit: int = 100) -> Sequence[NoticeRow]:
+        """Notices that nobody has planned deliveries of."""
+        return await self._readable().unplanned(limit)
+
+    async def deliveries(
+        self,
+        *,
+        state: str,
+        due: int | None = None,
+        tenant: str | None = None,
+        sink: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[tuple[DeliveryRow, NoticeRow]]:
+        """Deliveries in ``state`` with what they carry."""
+        return await self._readable().deliveries(state=state, due=due, tenant=tenant, sink=sink, limit=limit)
+
+    async def changes(self, after: int | None, limit: int = 500) -> Sequence[Change]:
+        """What the trail says behind ``after``."""
+        return await self._readable().changes(after, limit)
+
+    async def newest_changes(self, *, before: int | None = None, limit: int = 50) -> Sequence[Change]:
+        """The trail backwards."""
+        return await self._readable().newest_changes(before=before, limit=limit)
 
     async def token(self, token_hash: str) -> TokenRow | None:
         """The token of this hash."""

@@ -15,7 +15,7 @@ from toolgate import Gateway, Outcome, PendingApproval, Tool
 from toolgate.examples.support_desk.personas import personas
 from toolgate.examples.support_desk.stage import Stage
 from toolgate.examples.support_desk.world import World
-from toolgate.operations.decide_approval import decide_approval
+from toolgate.ports import ApprovalFilter
 
 AGENT = "support_assistant"
 MODEL = "scripted"
@@ -48,9 +48,8 @@ class Day:
         if not isinstance(held, PendingApproval):
             return "nothing is held"
         self.stage.person(who, f'{_SPOKEN[decision]}: "{reason}"')
-        answer = await decide_approval(
-            self.gateway.store, held.approval_id, decision, voter=personas[who].caller, reason=reason
-        )
+        vote = self.gateway.approve if decision == "approve" else self.gateway.deny
+        answer = await vote(held.approval_id, by=personas[who].caller, reason=reason)
         if isinstance(answer, str):
             self.stage.aside("gate", f"not recorded: {answer}")
             return answer
@@ -58,7 +57,7 @@ class Day:
 
     async def show_request(self, who: str, held: Outcome[Any]) -> None:
         """Show what a person who decides is shown: the gate's own words, made from what would run."""
-        open_requests = await self.gateway.store.approvals(open_only=True)
+        open_requests = await self.gateway.store.approvals(ApprovalFilter(open_only=True))
         request = next((row for row in open_requests if row.call_id == held.call_id), None)
         if request is None:
             self.stage.check("a request waits for a person", holds=False)

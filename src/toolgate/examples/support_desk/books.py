@@ -36,7 +36,7 @@ class Balance:
 
 async def all_calls(store: Store) -> Sequence[CallRow]:
     """Every call in the ledger, the newest first."""
-    return await store.calls(CallFilter(limit=_MOST_CALLS))
+    return (await store.calls(CallFilter(limit=_MOST_CALLS))).rows
 
 
 async def balances(store: Store, world: World) -> tuple[Balance, ...]:

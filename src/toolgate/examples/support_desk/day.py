@@ -30,6 +30,7 @@ from toolgate.examples.support_desk.scenes import SCENES
 from toolgate.examples.support_desk.stage import Stage
 from toolgate.examples.support_desk.tools import callers, deps, personas, tools
 from toolgate.examples.support_desk.world import DEFAULT_NAME, World
+from toolgate.ports import ApprovalFilter
 
 LEDGER = "toolgate.db"
 CONFIGURATION = "toolgate.toml"
@@ -172,7 +173,7 @@ async def _show_books(day: Day) -> None:
 
 
 async def _left_over(day: Day) -> _LeftOver | None:
-    approvals = await day.gateway.store.approvals(open_only=True)
+    approvals = await day.gateway.store.approvals(ApprovalFilter(open_only=True))
     unknown = [call for call in await all_calls(day.gateway.store) if call.status == Status.UNKNOWN]
     as_told = (len(approvals), len(unknown)) == (1, 1)
     day.stage.check("one approval and one unknown call are left for people", holds=as_told)

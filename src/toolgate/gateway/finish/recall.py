@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from toolgate.domain.approval import Vote
+    from toolgate.domain.canonical import JsonValue
     from toolgate.domain.rows import ApprovalRow, CallRow, Found
     from toolgate.gateway.world import World
 
@@ -51,7 +53,13 @@ def pending(
     required = Requirement.from_json(json.loads(approval.requirement))
     said = required.reason
     # More may be required by now than when it was approved: then it waits for people again.
-    enough = tally(required, votes, revision=approval.revision, requester=approval.caller_id).enough
+    enough = tally(
+        required,
+        votes,
+        revision=approval.revision,
+        requester=approval.caller_id,
+        barred=approval.barred,
+    ).enough
     waits = approval.state is ApprovalState.PENDING or not enough
     message = (
         f"Waiting for a person: {said}. Nothing ran." if waits else "A person approved; it will run shortly."
@@ -63,12 +71,27 @@ def pending(
         message=message,
         expires_at=datetime.fromtimestamp(approval.expires_at / 1e6, UTC).isoformat(timespec="seconds"),
         replayed=replayed,
+        edited=edited(approval),
     )
 
 
+def edited(approval: ApprovalRow | None) -> Mapping[str, JsonValue] | None:
+    """What runs in place of what was asked for, sensitive values replaced; None where nobody changed it."""
+    if approval is None or approval.revision == 1:
+        return None
+    arguments: Mapping[str, JsonValue] = json.loads(approval.shown)["arguments"]
+    return arguments
+
+
 async def recall(world: World, found: Found, *, replayed: bool) -> Outcome[Any]:
-    """The outcome of ``found.call`` as it is now."""
+    """The outcome of ``found.call`` as it is now. Whoever asked is told what a person changed."""
     found = await observed(world, found)
+    told = await _told(world, found, replayed=replayed)
+    changed = edited(found.approval)
+    return told if changed is None else replace(told, edited=changed)
+
+
+async def _told(world: World, found: Found, *, replayed: bool) -> Outcome[Any]:
     call, approval = found.call, found.approval
     assert call is not None
     if call.effect_state is None and approval is not None and is_open(approval.state):

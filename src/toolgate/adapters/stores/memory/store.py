@@ -7,37 +7,51 @@ gone. It outlives no process, and a tool with effects on it warns.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from toolgate.adapters.stores.chain import ChainHead
 from toolgate.domain.approval import Vote
 from toolgate.domain.audit import StoredRecord
 from toolgate.domain.errors import StoreUnavailable
 from toolgate.domain.ledger import chain_opened_event, decide
+from toolgate.domain.ledger.grants import ended
 from toolgate.domain.lifecycle import ApprovalState, EffectState, is_open
 from toolgate.domain.rows import (
     ApprovalRow,
     ByApproval,
+    ByApprovalAndKey,
     ByCall,
+    ByGrant,
     ByKey,
+    ByNotice,
+    ByToken,
     CallChanged,
     CallRow,
     ClaimRow,
+    DeliveryRow,
     Event,
     Found,
+    GrantRow,
     NewCall,
+    NoticeRow,
+    Resealed,
+    Reveal,
+    RevisionRow,
     Row,
     SealedRow,
     Subject,
     TokenRow,
     moved,
+    resealed,
 )
+from toolgate.ports import CallPage, Change
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from toolgate.domain.commands import Answer, Command
-    from toolgate.ports import CallFilter
+    from toolgate.ports import ApprovalFilter, CallFilter
 
 
 class _Rows:
@@ -51,6 +65,11 @@ class _Rows:
         self.votes: dict[str, list[Vote]] = {}
         self.sealed: dict[tuple[str, str], SealedRow] = {}
         self.tokens: dict[str, TokenRow] = {}
+        self.revisions: dict[str, list[RevisionRow]] = {}
+        self.reveals: dict[str, list[Reveal]] = {}
+        self.grants: dict[str, GrantRow] = {}
+        self.notices: dict[str, NoticeRow] = {}
+        self.deliveries: dict[tuple[str, str], DeliveryRow] = {}
         self.trail: list[tuple[str | None, StoredRecord]] = []
         self.heads: dict[str, tuple[int, bytes]] = {}
         self.latest = 0
@@ -134,7 +153,23 @@ class MemoryStore:
             case ByApproval(approval_id):
                 approval = self._rows.approvals.get(approval_id)
                 call = self._rows.calls.get(approval.call_id) if approval else None
-                return Found(call=call, approval=approval, votes=self._votes_of(approval_id))
+                return Found(call=call, approval=approval, **self._said(approval_id))
+            case ByApprovalAndKey(approval_id, key_mac):
+                holder = self._load(ByKey(key_mac))
+                held = self._load(ByApproval(approval_id))
+                return held if holder.claim is None else replace(held, holder=holder)
+            case ByGrant(grant_id, key_mac):
+                found = Found() if key_mac is None else self._load(ByKey(key_mac))
+                return replace(found, grant=self._rows.grants.get(grant_id))
+            case ByToken(token_id):
+                return Found(token=self._rows.tokens.get(token_id))
+            case ByNotice(notice_id, sink):
+                way = None if sink is None else self._rows.deliveries.get((notice_id, sink))
+                return Found(notice=self._rows.notices.get(notice_id), delivery=way)
+
+    def _said(self, approval_id: str) -> dict[str, Any]:
+        reveals = sorted(self._rows.reveals.get(approval_id, []), key=lambda seen: (seen.at, seen.viewer))
+        return {"votes": self._votes_of(approval_id), "reveals": tuple(reveals)}
 
     def _votes_of(self, approval_id: str) -> tuple[Vote, ...]:
         votes = self._rows.votes.get(approval_id, [])
@@ -147,10 +182,10 @@ class MemoryStore:
             claim=claim,
             call=call,
             approval=self._rows.approvals.get(call.approval_id),
-            votes=self._votes_of(call.approval_id),
+            **self._said(call.approval_id),
         )
 
-    def _apply(self, row: Row) -> None:
+    def _apply(self, row: Row) -> None:  # noqa: C901, PLR0912 - one line a kind of row is the point
         match row:
             case Event(call_id, _, record):
                 place = self._head.extend(record)
@@ -174,6 +209,23 @@ class MemoryStore:
                 self._rows.votes.setdefault(row.approval_id, []).append(row)
             case TokenRow():
                 self._rows.tokens[row.token_id] = row
+            case Resealed(call_id):
+                self._rows.calls[call_id] = resealed(self._rows.calls[call_id], row)
+            case RevisionRow():
+                self._rows.revisions.setdefault(row.approval_id, []).append(row)
+            case Reveal():
+                self._reveal(row)
+            case GrantRow():
+                self._rows.grants[row.grant_id] = row
+            case NoticeRow():
+                self._rows.notices[row.notice_id] = row
+            case DeliveryRow():
+                self._rows.deliveries[row.notice_id, row.sink] = row
+
+    def _reveal(self, row: Reveal) -> None:
+        """One a revision and viewer, as a database's key has it."""
+        kept = [seen for seen in self._rows.reveals.get(row.approval_id, []) if seen[:3] != row[:3]]
+        self._rows.reveals[row.approval_id] = [*kept, row]
 
     async def find(self, subject: Subject) -> Found:
         """The rows around a key, call or approval."""
@@ -184,22 +236,48 @@ class MemoryStore:
         """Encrypted bytes of a call."""
         return self._rows.sealed.get((call_id, kind))
 
-    async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
+    async def calls(self, wanted: CallFilter) -> CallPage:
         """Calls, newest first."""
         with self._rows.lock:
-            rows = sorted(self._rows.calls.values(), key=lambda row: row.call_id, reverse=True)
-        return [row for row in rows if _fits(row, wanted)][: wanted.limit]
+            rows = sorted(self._rows.calls.values(), key=_age, reverse=True)
+            last = None if wanted.before is None else self._rows.calls.get(wanted.before)
+        if wanted.before is not None:
+            rows = [row for row in rows if last is not None and _age(row) < _age(last)]
+        found = [row for row in rows if _fits(row, wanted)]
+        page = found[: wanted.limit]
+        return CallPage(page, page[-1].call_id if len(page) == wanted.limit else None)
 
-    async def approvals(
-        self, *, open_only: bool, tenant: str | None = None, limit: int = 100
-    ) -> Sequence[ApprovalRow]:
+    async def approvals(self, wanted: ApprovalFilter) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
         with self._rows.lock:
             rows = sorted(
-                self._rows.approvals.values(), key=lambda row: row.approval_id, reverse=not open_only
+                self._rows.approvals.values(),
+                key=lambda row: row.approval_id,
+                reverse=not wanted.open_only,
             )
-        wanted = [row for row in rows if not open_only or is_open(row.state)]
-        return [row for row in wanted if tenant in {None, row.tenant}][:limit]
+        return [row for row in rows if _is_wanted(row, wanted)][: wanted.limit]
+
+    async def revisions(self, approval_id: str) -> Sequence[RevisionRow]:
+        """What edits of an approval replaced, oldest first."""
+        with self._rows.lock:
+            return list(self._rows.revisions.get(approval_id, []))
+
+    async def grants(
+        self,
+        *,
+        tenant: str,
+        tool: str | None = None,
+        active_at: int | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[GrantRow]:
+        """Grants, newest first; ``active_at`` (µs) only those that could be used then."""
+        with self._rows.lock:
+            rows = sorted(self._rows.grants.values(), key=lambda row: row.grant_id, reverse=True)
+        mine = [row for row in rows if row.tenant == tenant and tool in {None, row.tool}]
+        if active_at is not None:
+            mine = [row for row in mine if ended(row, active_at) is None]
+        return [row for row in mine if before is None or row.grant_id < before][:limit]
 
     async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
         """Intents whose lease ran out."""
@@ -214,11 +292,67 @@ class MemoryStore:
             unknown = [row for row in self._rows.calls.values() if row.effect_state is EffectState.UNKNOWN]
         return sorted(unknown, key=_by_lease)[:limit]
 
-    async def dispatchable(self, limit: int = 100) -> Sequence[ApprovalRow]:
-        """Approvals that are approved and not consumed."""
+    async def dispatchable(self, limit: int = 100, after: str | None = None) -> Sequence[ApprovalRow]:
+        """Approvals that are approved and not consumed, in the order of their ids, those behind ``after``."""
         with self._rows.lock:
             approved = [row for row in self._rows.approvals.values() if row.state is ApprovalState.APPROVED]
-        return sorted(approved, key=lambda row: row.approval_id)[:limit]
+        behind = [row for row in approved if after is None or row.approval_id > after]
+        return sorted(behind, key=lambda row: row.approval_id)[:limit]
+
+    async def lapsed_grants(self, limit: int = 100) -> Sequence[GrantRow]:
+        """Grants whose time ran out and that nobody has ended, the first to run out first."""
+        now = await self.now()
+        with self._rows.lock:
+            over = [row for row in self._rows.grants.values() if row.revoked_at is None and row.until <= now]
+        return sorted(over, key=lambda row: (row.until, row.grant_id))[:limit]
+
+    async def unplanned(self, limit: int = 100) -> Sequence[NoticeRow]:
+        """Notices that nobody has planned deliveries of, oldest first."""
+        with self._rows.lock:
+            waiting = [row for row in self._rows.notices.values() if not row.planned]
+        return sorted(waiting, key=lambda row: (row.at, row.notice_id))[:limit]
+
+    async def deliveries(
+        self,
+        *,
+        state: str,
+        due: int | None = None,
+        tenant: str | None = None,
+        sink: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[tuple[DeliveryRow, NoticeRow]]:
+        """Deliveries in ``state`` with what they carry: those due first, or what ended, newest first."""
+        with self._rows.lock:
+            ways = [(way, self._rows.notices[way.notice_id]) for way in self._rows.deliveries.values()]
+        mine = [
+            (way, notice)
+            for way, notice in ways
+            if way.state == state
+            and (due is None or way.next_at <= due)
+            and tenant in {None, notice.tenant}
+            and sink in {None, way.sink}
+        ]
+        ended = state != "pending"
+        return sorted(
+            mine, key=lambda pair: (pair[0].next_at, pair[0].notice_id, pair[0].sink), reverse=ended
+        )[:limit]
+
+    async def changes(self, after: int | None, limit: int = 500) -> Sequence[Change]:
+        """What the trail says behind ``after``, in order; None: only the newest one, to begin from."""
+        with self._rows.lock:
+            start = max(len(self._rows.trail) - 1, 0) if after is None else after
+            told = self._rows.trail[start : start + limit]
+        return [Change(start + place, call_id, row.record) for place, (call_id, row) in enumerate(told, 1)]
+
+    async def newest_changes(self, *, before: int | None = None, limit: int = 50) -> Sequence[Change]:
+        """The trail backwards, from before ``before`` (a ``seq``) on."""
+        with self._rows.lock:
+            end = len(self._rows.trail) if before is None else max(before - 1, 0)
+            start = max(end - limit, 0)
+            told = self._rows.trail[start:end]
+        places = range(start + 1, end + 1)
+        found = [Change(seq, call_id, row.record) for seq, (call_id, row) in zip(places, told, strict=True)]
+        return found[::-1]
 
     async def token(self, token_hash: str) -> TokenRow | None:
         """The token of this hash."""
@@ -256,12 +390,18 @@ def _by_lease(row: CallRow) -> tuple[int, str]:
     return row.lease_until, row.call_id
 
 
+def _age(row: CallRow) -> tuple[int, str]:
+    return row.received_at, row.call_id
+
+
 def _fits(row: CallRow, wanted: CallFilter) -> bool:
     exact = (
         (wanted.tenant, row.tenant),
         (wanted.tool, row.tool),
         (wanted.caller_id, row.caller_id),
+        (wanted.agent, row.agent),
         (wanted.status, row.status),
+        (wanted.error_type, row.error_type),
         (wanted.workflow_id, row.workflow_id),
     )
     if any(value is not None and value != there for value, there in exact):
@@ -270,4 +410,22 @@ def _fits(row: CallRow, wanted: CallFilter) -> bool:
         return False
     if wanted.since is not None and row.received_at < wanted.since:
         return False
-    return wanted.before is None or row.call_id < wanted.before
+    return wanted.until is None or row.received_at < wanted.until
+
+
+def _is_wanted(row: ApprovalRow, wanted: ApprovalFilter) -> bool:
+    exact = (
+        (wanted.tenant, row.tenant),
+        (wanted.tool, row.tool),
+        (wanted.caller_id, row.caller_id),
+        (wanted.state, row.state.value),
+    )
+    if any(value is not None and value != there for value, there in exact):
+        return False
+    if wanted.open_only and not is_open(row.state):
+        return False
+    if wanted.lapsed_at is not None and row.expires_at > wanted.lapsed_at:
+        return False
+    if wanted.after is None:
+        return True
+    return row.approval_id > wanted.after if wanted.open_only else row.approval_id < wanted.after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.approval import Vote
@@ -12,11 +13,20 @@ from toolgate.domain.rows import (
     NOTHING,
     ApprovalRow,
     ByApproval,
+    ByApprovalAndKey,
     ByCall,
+    ByGrant,
     ByKey,
+    ByNotice,
+    ByToken,
     CallRow,
     ClaimRow,
+    DeliveryRow,
     Found,
+    GrantRow,
+    NoticeRow,
+    Reveal,
+    RevisionRow,
     Subject,
     TokenRow,
 )
@@ -27,24 +37,47 @@ if TYPE_CHECKING:
 
 CALL_COLUMNS = ", ".join(CallRow._fields)
 APPROVAL_COLUMNS = ", ".join(ApprovalRow._fields)
+TOKEN_COLUMNS = ", ".join(TokenRow._fields)
+GRANT_COLUMNS = ", ".join(GrantRow._fields)
+NOTICE_COLUMNS = ", ".join(NoticeRow._fields)
+DELIVERY_COLUMNS = ", ".join(DeliveryRow._fields)
+REVISION_COLUMNS = ", ".join(RevisionRow._fields)
+
+
+def put(table: str, fields: tuple[str, ...]) -> str:
+    """A row in its table, in place of what has its key."""
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))})"
+
+
 MOVE_CALL = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in MOVED_FIELDS)} WHERE call_id = ?"
+RESEAL_CALL = "UPDATE calls SET digest = ?, fingerprint = ?, key_mac = ? WHERE call_id = ?"
 PUT_CLAIM = (
     "INSERT INTO claims VALUES (?, ?, ?, ?, ?) ON CONFLICT (key_mac) DO UPDATE SET call_id = excluded.call_id, "
     "caller_id = excluded.caller_id, fingerprint = excluded.fingerprint, attach_only = excluded.attach_only"
 )
-PUT_APPROVAL = f"INSERT OR REPLACE INTO approvals VALUES ({', '.join('?' * len(ApprovalRow._fields))})"
+PUT_APPROVAL = put("approvals", ApprovalRow._fields)
+PUT_GRANT = put("grants", GrantRow._fields)
+PUT_NOTICE = put("notices", NoticeRow._fields)
+PUT_DELIVERY = put("deliveries", DeliveryRow._fields)
+PUT_REVISION = put("revisions", RevisionRow._fields)
+PUT_REVEAL = put("reveals", Reveal._fields)
 ADD_VOTE = "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?)"
 PUT_SEALED = "INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)"
+# Not OR REPLACE: that would take away another token of the same hash, which is refused instead.
 PUT_CREDENTIAL = (
-    "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (token_id) DO UPDATE SET "
-    "token_hash = excluded.token_hash, caller_id = excluded.caller_id, tenant = excluded.tenant, "
-    "roles = excluded.roles, created_at = excluded.created_at, expires_at = excluded.expires_at, "
-    "revoked_at = excluded.revoked_at"
+    f"INSERT INTO tokens ({TOKEN_COLUMNS}) VALUES ({', '.join('?' * len(TokenRow._fields))}) "
+    "ON CONFLICT (token_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in TokenRow._fields if name != "token_id")
 )
 
 _CALL = f"SELECT {CALL_COLUMNS} FROM calls WHERE call_id = ?"
 _CLAIM = "SELECT key_mac, call_id, caller_id, fingerprint, attach_only FROM claims WHERE key_mac = ?"
 _APPROVAL = f"SELECT {APPROVAL_COLUMNS} FROM approvals WHERE approval_id = ?"
+_REVEALS = "SELECT approval_id, revision, viewer, at FROM reveals WHERE approval_id = ? ORDER BY at, viewer"
+_TOKEN = f"SELECT {TOKEN_COLUMNS} FROM tokens WHERE token_id = ?"
+_GRANT = f"SELECT {GRANT_COLUMNS} FROM grants WHERE grant_id = ?"
+_NOTICE = f"SELECT {NOTICE_COLUMNS} FROM notices WHERE notice_id = ?"
+_DELIVERY = f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE notice_id = ? AND sink = ?"
 _VOTES = (
     "SELECT approval_id, revision, voter, roles, reason, at FROM votes WHERE approval_id = ? "
     "ORDER BY at, revision, voter"
@@ -98,18 +131,52 @@ def call_row(values: Sequence[Any]) -> CallRow:
 def approval_row(values: Sequence[Any]) -> ApprovalRow:
     """An approval as SELECTed by ``APPROVAL_COLUMNS``."""
     row = ApprovalRow(*values)
-    return row._replace(state=ApprovalState(row.state))
+    return row._replace(
+        state=ApprovalState(row.state),
+        barred=tuple(json.loads(values[-2])),
+        must_reveal=bool(row.must_reveal),
+    )
+
+
+def approval_values(row: ApprovalRow) -> tuple[Any, ...]:
+    """The parameters of ``PUT_APPROVAL``."""
+    return row._replace(barred=json.dumps(row.barred))  # type: ignore[arg-type] # as it lies in its table
 
 
 def token_row(values: Sequence[Any]) -> TokenRow:
-    """A token as it lies in its table."""
+    """A token as SELECTed by ``TOKEN_COLUMNS``."""
     row = TokenRow(*values)
-    return row._replace(roles=frozenset(json.loads(values[4])))
+    return row._replace(roles=_names(row.roles), scopes=_names(row.scopes))
 
 
 def token_values(row: TokenRow) -> tuple[Any, ...]:
     """The parameters of ``PUT_CREDENTIAL``."""
-    return (*row[:4], json.dumps(sorted(row.roles)), *row[5:])
+    return row._replace(roles=_listed(row.roles), scopes=_listed(row.scopes))  # type: ignore[arg-type] # likewise
+
+
+def grant_row(values: Sequence[Any]) -> GrantRow:
+    """A grant as SELECTed by ``GRANT_COLUMNS``."""
+    row = GrantRow(*values)
+    return row._replace(roles=_names(row.roles))
+
+
+def grant_values(row: GrantRow) -> tuple[Any, ...]:
+    """The parameters of ``PUT_GRANT``."""
+    return row._replace(roles=_listed(row.roles))  # type: ignore[arg-type] # likewise
+
+
+def notice_row(values: Sequence[Any]) -> NoticeRow:
+    """A notice as SELECTed by ``NOTICE_COLUMNS``."""
+    row = NoticeRow(*values)
+    return row._replace(planned=bool(row.planned))
+
+
+def _names(listed: Any) -> frozenset[str]:
+    return frozenset(json.loads(listed))
+
+
+def _listed(names: frozenset[str]) -> str:
+    return json.dumps(sorted(names))
 
 
 def vote_values(vote: Vote) -> tuple[Any, ...]:
@@ -131,9 +198,31 @@ def load(connection: sqlite3.Connection, subject: Subject | None, fresh: Mapping
         case ByCall(call_id):
             return _around(connection, _load_call(connection, call_id, fresh), None)
         case ByApproval(approval_id):
-            approval = load_approval(connection, approval_id)
-            call = _load_call(connection, approval.call_id, fresh) if approval else None
-            return Found(call=call, approval=approval, votes=load_votes(connection, approval_id))
+            return _by_approval(connection, approval_id, fresh)
+        case ByApprovalAndKey(approval_id, key_mac):
+            holder = load(connection, ByKey(key_mac), fresh)
+            held = _by_approval(connection, approval_id, fresh)
+            return held if holder.claim is None else replace(held, holder=holder)
+        case ByGrant(grant_id, key_mac):
+            found = Found() if key_mac is None else load(connection, ByKey(key_mac), fresh)
+            row = connection.execute(_GRANT, (grant_id,)).fetchone()
+            return replace(found, grant=None if row is None else grant_row(row))
+        case ByToken(token_id):
+            row = connection.execute(_TOKEN, (token_id,)).fetchone()
+            return Found(token=None if row is None else token_row(row))
+        case ByNotice(notice_id, sink):
+            row = connection.execute(_NOTICE, (notice_id,)).fetchone()
+            way = connection.execute(_DELIVERY, (notice_id, sink)).fetchone() if sink is not None else None
+            return Found(
+                notice=None if row is None else notice_row(row),
+                delivery=None if way is None else DeliveryRow(*way),
+            )
+
+
+def _by_approval(connection: sqlite3.Connection, approval_id: str, fresh: Mapping[str, CallRow]) -> Found:
+    approval = load_approval(connection, approval_id)
+    call = _load_call(connection, approval.call_id, fresh) if approval else None
+    return Found(call=call, approval=approval, **_said(connection, approval_id))
 
 
 def _around(connection: sqlite3.Connection, call: CallRow | None, claim: ClaimRow | None) -> Found:
@@ -143,8 +232,13 @@ def _around(connection: sqlite3.Connection, call: CallRow | None, claim: ClaimRo
         claim=claim,
         call=call,
         approval=load_approval(connection, call.approval_id),
-        votes=load_votes(connection, call.approval_id),
+        **_said(connection, call.approval_id),
     )
+
+
+def _said(connection: sqlite3.Connection, approval_id: str) -> dict[str, Any]:
+    reveals = tuple(Reveal(*row) for row in connection.execute(_REVEALS, (approval_id,)))
+    return {"votes": load_votes(connection, approval_id), "reveals": reveals}
 
 
 def _load_call(connection: sqlite3.Connection, call_id: str, fresh: Mapping[str, CallRow]) -> CallRow | None:

@@ -11,23 +11,31 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolgate.adapters.stores.answers import Answers
 from toolgate.adapters.stores.sqlite import rows as sql
+from toolgate.adapters.stores.sqlite import search
 from toolgate.adapters.stores.sqlite.connection import connect, is_of_the_file
 from toolgate.adapters.stores.sqlite.writer import Job, Writer
 from toolgate.domain.audit import StoredRecord
 from toolgate.domain.errors import StoreUnavailable
-from toolgate.domain.rows import ApprovalRow, CallRow, Found, SealedRow, Subject, TokenRow
+from toolgate.domain.rows import (
+    ApprovalRow,
+    CallRow,
+    DeliveryRow,
+    Found,
+    GrantRow,
+    NoticeRow,
+    RevisionRow,
+    SealedRow,
+    Subject,
+    TokenRow,
+)
+from toolgate.ports import Change
 
 if TYPE_CHECKING:
     from toolgate.domain.commands import Answer, Command
-    from toolgate.ports import CallFilter
+    from toolgate.ports import ApprovalFilter, CallFilter, CallPage
 
 T = TypeVar("T")
 _PAGE = 2000
-_IN_DOUBT = "(effect_state IN ('intended', 'unknown') OR incident IS NOT NULL)"
-"""Word for word what the index ``calls_in_doubt`` is limited to: SQLite uses a partial index only where the query
-repeats its condition (SQLite, Partial Indexes, 3)."""
-_OPEN = "state IN ('pending', 'approved')"
-"""Likewise for ``approvals_open``."""
 
 
 class SqliteStore:
@@ -109,29 +117,37 @@ class SqliteStore:
         row = self._read(lambda db: db.execute(query, (call_id, kind)).fetchone())
         return None if row is None else SealedRow(*row)
 
-    async def calls(self, wanted: CallFilter) -> Sequence[CallRow]:
+    async def calls(self, wanted: CallFilter) -> CallPage:
         """Calls, newest first."""
-        where, values = _conditions(wanted)
-        # Few are unresolved whatever the history; left to itself SQLite would walk through all calls, newest first.
-        index = "INDEXED BY calls_in_doubt" if wanted.unresolved else ""
-        query = f"SELECT {sql.CALL_COLUMNS} FROM calls {index} {where} ORDER BY call_id DESC LIMIT ?"
-        return await self._list(query, (*values, wanted.limit), sql.call_row)
+        return await asyncio.to_thread(self._read, lambda db: search.calls(db, wanted))
 
-    async def approvals(
-        self, *, open_only: bool, tenant: str | None = None, limit: int = 100
-    ) -> Sequence[ApprovalRow]:
+    async def approvals(self, wanted: ApprovalFilter) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
-        conditions = [_OPEN] if open_only else []
-        conditions += ["tenant = ?"] if tenant is not None else []
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        order = "ASC" if open_only else "DESC"
-        query = f"SELECT {sql.APPROVAL_COLUMNS} FROM approvals {where} ORDER BY approval_id {order} LIMIT ?"
-        return await self._list(query, (*([tenant] if tenant is not None else []), limit), sql.approval_row)
+        query, values = search.approvals(wanted)
+        return await self._list(query, values, sql.approval_row)
+
+    async def revisions(self, approval_id: str) -> Sequence[RevisionRow]:
+        """What edits of an approval replaced, oldest first."""
+        query = f"SELECT {sql.REVISION_COLUMNS} FROM revisions WHERE approval_id = ? ORDER BY revision"
+        return await self._list(query, (approval_id,), lambda row: RevisionRow(*row))
+
+    async def grants(
+        self,
+        *,
+        tenant: str,
+        tool: str | None = None,
+        active_at: int | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[GrantRow]:
+        """Grants, newest first; ``active_at`` (µs) only those that could be used then."""
+        query, values = search.grants(tenant=tenant, tool=tool, active_at=active_at, before=before)
+        return await self._list(query, (*values, limit), sql.grant_row)
 
     async def lapsed(self, limit: int = 100) -> Sequence[CallRow]:
         """Intents whose lease ran out."""
         query = (
-            f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE {_IN_DOUBT} "
+            f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE {search.IN_DOUBT} "
             "AND effect_state = 'intended' AND lease_until <= ? ORDER BY lease_until, call_id LIMIT ?"
         )
         return await self._list(query, (await self.now(), limit), sql.call_row)
@@ -139,29 +155,68 @@ class SqliteStore:
     async def unknown(self, limit: int = 100) -> Sequence[CallRow]:
         """Effects in doubt."""
         query = (
-            f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE {_IN_DOUBT} "
+            f"SELECT {sql.CALL_COLUMNS} FROM calls WHERE {search.IN_DOUBT} "
             "AND effect_state = 'unknown' ORDER BY lease_until, call_id LIMIT ?"
         )
         return await self._list(query, (limit,), sql.call_row)
 
-    async def dispatchable(self, limit: int = 100) -> Sequence[ApprovalRow]:
-        """Approvals that are approved and not consumed."""
+    async def dispatchable(self, limit: int = 100, after: str | None = None) -> Sequence[ApprovalRow]:
+        """Approvals that are approved and not consumed, in the order of their ids, those behind ``after``."""
         query = (
-            f"SELECT {sql.APPROVAL_COLUMNS} FROM approvals WHERE {_OPEN} "
-            "AND state = 'approved' ORDER BY approval_id LIMIT ?"
+            f"SELECT {sql.APPROVAL_COLUMNS} FROM approvals WHERE {search.OPEN} "
+            "AND state = 'approved' AND approval_id > ? ORDER BY approval_id LIMIT ?"
         )
-        return await self._list(query, (limit,), sql.approval_row)
+        return await self._list(query, (after or "", limit), sql.approval_row)
+
+    async def lapsed_grants(self, limit: int = 100) -> Sequence[GrantRow]:
+        """Grants whose time ran out and that nobody has ended, the first to run out first."""
+        query = (
+            f"SELECT {sql.GRANT_COLUMNS} FROM grants WHERE revoked_at IS NULL AND until <= ? "
+            "ORDER BY until, grant_id LIMIT ?"
+        )
+        return await self._list(query, (await self.now(), limit), sql.grant_row)
+
+    async def unplanned(self, limit: int = 100) -> Sequence[NoticeRow]:
+        """Notices that nobody has planned deliveries of, oldest first."""
+        query = f"SELECT {sql.NOTICE_COLUMNS} FROM notices WHERE planned = 0 ORDER BY at, notice_id LIMIT ?"
+        return await self._list(query, (limit,), sql.notice_row)
+
+    async def deliveries(
+        self,
+        *,
+        state: str,
+        due: int | None = None,
+        tenant: str | None = None,
+        sink: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[tuple[DeliveryRow, NoticeRow]]:
+        """Deliveries in ``state`` with what they carry: those due first, or what ended, newest first."""
+        query, values = search.deliveries(state=state, due=due, tenant=tenant, sink=sink)
+        return await self._list(query, (*values, limit), search.delivery)
+
+    async def changes(self, after: int | None, limit: int = 500) -> Sequence[Change]:
+        """What the trail says behind ``after``, in order; None: only the newest one, to begin from."""
+        columns = "SELECT seq, call_id, record FROM audit"
+        if after is None:
+            return await self._list(f"{columns} ORDER BY seq DESC LIMIT 1", (), _change)
+        return await self._list(f"{columns} WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit), _change)
+
+    async def newest_changes(self, *, before: int | None = None, limit: int = 50) -> Sequence[Change]:
+        """The trail backwards, from before ``before`` (a ``seq``) on."""
+        where, values = ("WHERE seq < ?", [before]) if before is not None else ("", [])
+        query = f"SELECT seq, call_id, record FROM audit {where} ORDER BY seq DESC LIMIT ?"
+        return await self._list(query, (*values, limit), _change)
 
     async def token(self, token_hash: str) -> TokenRow | None:
         """The token of this hash."""
-        row = self._read(
-            lambda db: db.execute("SELECT * FROM tokens WHERE token_hash = ?", (token_hash,)).fetchone()
-        )
+        query = f"SELECT {sql.TOKEN_COLUMNS} FROM tokens WHERE token_hash = ?"
+        row = self._read(lambda db: db.execute(query, (token_hash,)).fetchone())
         return None if row is None else sql.token_row(row)
 
     async def tokens(self) -> Sequence[TokenRow]:
         """All tokens, newest first."""
-        return await self._list("SELECT * FROM tokens ORDER BY token_id DESC", (), sql.token_row)
+        query = f"SELECT {sql.TOKEN_COLUMNS} FROM tokens ORDER BY token_id DESC"
+        return await self._list(query, (), sql.token_row)
 
     async def records(
         self, *, call_id: str | None = None, newest: int | None = None
@@ -227,6 +282,10 @@ class SqliteStore:
         return reader
 
 
+def _change(row: tuple[Any, ...]) -> Change:
+    return Change(row[0], row[1], _as_found(row[2]))
+
+
 def _as_found(value: object) -> bytes:
     """A column of the trail as it lies there. Edited by hand it may be anything, and verification has to say so."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
@@ -248,24 +307,3 @@ def _at_one_moment(db: sqlite3.Connection, subject: Subject) -> Found:
         # An error of the file ends the transaction by itself, and must not be hidden behind another.
         if db.in_transaction:
             db.execute("COMMIT")
-
-
-def _conditions(wanted: CallFilter) -> tuple[str, list[Any]]:
-    exact = {
-        "tenant": wanted.tenant,
-        "tool": wanted.tool,
-        "caller_id": wanted.caller_id,
-        "status": wanted.status,
-        "workflow_id": wanted.workflow_id,
-    }
-    conditions = [f"{column} = ?" for column, value in exact.items() if value is not None]
-    values: list[Any] = [value for value in exact.values() if value is not None]
-    if wanted.unresolved:
-        conditions += [_IN_DOUBT, "(effect_state = 'unknown' OR incident IS NOT NULL)"]
-    if wanted.since is not None:
-        conditions.append("received_at >= ?")
-        values.append(wanted.since)
-    if wanted.before is not None:
-        conditions.append("call_id < ?")
-        values.append(wanted.before)
-    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), values

@@ -30,12 +30,19 @@ from toolgate.domain.rows import (
     CallChanged,
     CallRow,
     ClaimRow,
+    DeliveryRow,
     Event,
+    GrantRow,
     NewCall,
+    NoticeRow,
+    Resealed,
+    Reveal,
+    RevisionRow,
     Row,
     SealedRow,
     TokenRow,
     moved,
+    resealed,
 )
 
 if TYPE_CHECKING:
@@ -263,7 +270,7 @@ class Writer:
             self._apply(row)
         return decision.answer
 
-    def _apply(self, row: Row) -> None:  # noqa: C901 - one line a kind of row is the point
+    def _apply(self, row: Row) -> None:  # noqa: C901, PLR0912 - one line a kind of row is the point
         db = self._db
         match row:
             case Event(call_id, _, record):
@@ -284,7 +291,22 @@ class Writer:
             case SealedRow():
                 db.execute(sql.PUT_SEALED, row)
             case ApprovalRow():
-                db.execute(sql.PUT_APPROVAL, row)
+                db.execute(sql.PUT_APPROVAL, sql.approval_values(row))
+            case Resealed(call_id):
+                if call_id in self._fresh:
+                    self._fresh[call_id] = resealed(self._fresh[call_id], row)
+                else:
+                    db.execute(sql.RESEAL_CALL, (*row[1:], call_id))
+            case RevisionRow():
+                db.execute(sql.PUT_REVISION, row)
+            case Reveal():
+                db.execute(sql.PUT_REVEAL, row)
+            case GrantRow():
+                db.execute(sql.PUT_GRANT, sql.grant_values(row))
+            case NoticeRow():
+                db.execute(sql.PUT_NOTICE, row)
+            case DeliveryRow():
+                db.execute(sql.PUT_DELIVERY, row)
             case Vote():
                 db.execute(sql.ADD_VOTE, sql.vote_values(row))
             case TokenRow():

@@ -1,0 +1,55 @@
+"""The calls that somebody may see, newest first.
+
+``may_see_call`` and ``list_calls`` are the one rule: whoever may see every call sees those of their tenant, everybody
+else their own, and an agent only what it asked for itself. What an approver sees of a held call goes through its
+review (``call_story``). Not here: how a store finds them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from toolgate.domain.principal import Action, Declined, forbids
+from toolgate.ports import CallFilter, CallPage
+
+if TYPE_CHECKING:
+    from toolgate.domain.principal import Principal
+    from toolgate.domain.rows import CallRow
+    from toolgate.gateway.world import World
+
+MOST: Final = 200
+"""Calls of one page."""
+
+
+async def list_calls(world: World, wanted: CallFilter, *, by: Principal) -> CallPage | Declined:
+    """A page of the calls that ``by`` may see and that fit ``wanted``; its tenant and limit are bounded here."""
+    bounded = replace(wanted, tenant=by.tenant, limit=min(max(wanted.limit, 1), MOST))
+    if forbids(by, Action.SEE_ALL_CALLS) is None:
+        return await world.store.calls(bounded)
+    if (why := forbids(by, Action.CALL_TOOLS)) is not None:
+        return Declined("forbidden", why)
+    if bounded.caller_id not in {None, by.id}:
+        return CallPage(())
+    bounded = replace(bounded, caller_id=by.id)
+    if by.agent is not None:
+        if bounded.agent not in {None, by.agent}:
+            return CallPage(())
+        bounded = replace(bounded, agent=by.agent)
+    return await world.store.calls(bounded)
+
+
+def may_see_call(row: CallRow, by: Principal) -> bool:
+    """Whether ``by`` may see this call without having to decide about it."""
+    if row.tenant != by.tenant:
+        return False
+    if forbids(by, Action.SEE_ALL_CALLS) is None:
+        return True
+    if forbids(by, Action.CALL_TOOLS) is not None or row.caller_id != by.id:
+        return False
+    return by.agent is None or row.agent == by.agent
+
+
+async def ledger_time(world: World) -> int:
+    """The store's time (µs), from which a reader's "last hour" is counted."""
+    return await world.store.now()

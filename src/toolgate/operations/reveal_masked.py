@@ -1,0 +1,49 @@
+"""Show an approver what is masked. That they look is written down before they do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolgate.domain.commands import Done, NotAllowed, RevealMasked
+from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
+from toolgate.domain.principal import Action, Declined, forbids
+from toolgate.operations.decide_approval import SAY_WHY, said
+from toolgate.operations.reread import reread
+from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review
+
+if TYPE_CHECKING:
+    from toolgate.domain.canonical import JsonValue
+    from toolgate.domain.principal import Principal
+    from toolgate.gateway.world import World
+
+UNREADABLE = Declined(
+    "conflict", "what was asked for cannot be read any more, so it cannot run either; deny it"
+)
+
+
+async def reveal_masked(
+    world: World, approval_id: str, *, by: Principal, reason: str, digest: bytes
+) -> dict[str, JsonValue] | Declined:
+    """The arguments whole, as they would run. For the eyes of ``by`` alone: they are kept nowhere else."""
+    if why := forbids(by, Action.DECIDE):
+        return Declined("forbidden", why)
+    if not (text := said(reason)):
+        return SAY_WHY
+    review = await find_review(world, approval_id, tenant=by.tenant)
+    if review is None:
+        return NO_SUCH_APPROVAL
+    answer = await world.store.execute(RevealMasked(approval_id, by.caller, text, digest))
+    if isinstance(answer, NotAllowed):
+        return Declined(answer.why, answer.reason)
+    if not isinstance(answer, Done) or answer.call is None:
+        return Declined("conflict", "it was decided meanwhile")
+    try:
+        received = await reread(world, answer.call)
+    except (StoreUnavailable, StoreInDoubt):
+        raise
+    except GateFault:
+        return UNREADABLE
+    if received is None:
+        return UNREADABLE
+    arguments: dict[str, JsonValue] = received.arguments
+    return arguments
