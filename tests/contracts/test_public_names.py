@@ -27,8 +27,20 @@ from toolgate import (
     tool,
     validate,
 )
+from toolgate.domain.notice import Wanted
 from toolgate.domain.outcome import ErrorType
-from toolgate.testing import CountedIds, FakeClock, Keyring, MemoryStore
+from toolgate.domain.principal import in_person
+from toolgate.operations.authenticate import authenticate
+from toolgate.ports import Sink
+from toolgate.testing import (
+    CountedIds,
+    FakeClock,
+    FakeIssuer,
+    FakeSignIn,
+    KeptNotices,
+    Keyring,
+    MemoryStore,
+)
 
 GOLDEN = [
     "Advice",
@@ -152,7 +164,17 @@ async def test_every_port_that_a_gateway_takes_has_a_fake() -> None:
     async def callers(id: str, tenant: str) -> Caller | None:
         return Caller(id, {"support"}, tenant)
 
-    settings: dict[str, Any] = {"clock": clock, "ids": ids, "keys": keys, "deps": deps, "callers": callers}
+    notices = KeptNotices()
+    settings: dict[str, Any] = {
+        "clock": clock,
+        "ids": ids,
+        "keys": keys,
+        "deps": deps,
+        "callers": callers,
+        "issuer": FakeIssuer({"a bearer": in_person(ANA)}),
+        "sign_in": FakeSignIn({}),
+        "sinks": [Sink(name="inbox", wanted=Wanted(), notifier=notices)],
+    }
     with pytest.warns(UserWarning, match="memory store"):
         gateway = Gateway([refund], store=store, housekeeping=None, **settings)
     taken = set(inspect.signature(Gateway).parameters) - {
@@ -161,6 +183,9 @@ async def test_every_port_that_a_gateway_takes_has_a_fake() -> None:
         "limits",
         "lease",
         "housekeeping",
+        "agents",
+        "session",
+        "session_idle",
     }
     assert taken == {"store", *settings}
     async with gateway:
@@ -169,6 +194,10 @@ async def test_every_port_that_a_gateway_takes_has_a_fake() -> None:
         assert outcome.call_id == "call_000001"
         clock.advance(3600)
         assert (await gateway.call(refund, {"order_id": 1}, caller=ANA)).replayed
+        assert await gateway.operate(authenticate, "a bearer") == in_person(ANA)
+        await gateway.call(refund, {"order_id": 100}, caller=ANA)
+        await gateway.sweep()
+    assert [notice.topic for notice in notices.notices] == ["approval.requested"]
 
 
 @pytest.mark.req("M14.2")

@@ -53,6 +53,8 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
                 EffectCause.RESOLVED_NOT_APPLIED,
                 EffectCause.RECONCILED_APPLIED,
                 EffectCause.RECONCILED_NOT_APPLIED,
+                EffectCause.CORRECTED_APPLIED,
+                EffectCause.CORRECTED_NOT_APPLIED,
             ]
         ),
         result=results,

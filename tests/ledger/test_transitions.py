@@ -135,6 +135,7 @@ def test_an_effect_moves_only_along_its_table(met: tuple[Command, Found], now: i
             assert before is EffectState.INTENDED
         else:
             assert after in EFFECT_TRANSITIONS[before].values()
+            assert not is_settled(before) or (found.call is not None and found.call.incident is not None)
 
 
 @given(met=MET, now=TIMES)
@@ -235,6 +236,15 @@ def test_unknown_is_left_only_by_reconcile_evidence_or_a_person() -> None:
     assert next_effect(EffectState.UNKNOWN, EffectCause.SETTLED_APPLIED) is None
 
 
+@pytest.mark.req("X1.10")
+@pytest.mark.parametrize("state", [EffectState.APPLIED, EffectState.NOT_APPLIED])
+def test_what_is_settled_is_left_only_by_a_person_s_word_on_an_incident(state: EffectState) -> None:
+    assert EFFECT_TRANSITIONS[state].keys() == {
+        EffectCause.CORRECTED_APPLIED,
+        EffectCause.CORRECTED_NOT_APPLIED,
+    }
+
+
 @pytest.mark.req("X1.4")
 def test_recovery_moves_an_intent_only_to_unknown() -> None:
     assert next_effect(EffectState.INTENDED, EffectCause.IN_DOUBT) is EffectState.UNKNOWN
@@ -292,5 +302,6 @@ def test_the_diagram_has_the_transitions_of_its_table_and_no_other(
         for before, exits in table.items()
         for cause, after in exits.items()
     }
-    assert ends == {str(state) for state, exits in table.items() if not exits}
+    corrections = {EffectCause.CORRECTED_APPLIED, EffectCause.CORRECTED_NOT_APPLIED}
+    assert ends == {str(state) for state, exits in table.items() if exits.keys() <= corrections}
     assert len(lines) == 1 + len(drawn) + len(ends)

@@ -56,7 +56,11 @@ PATIENCE = 30.0
 _EFFECT_MOVES: dict[EffectState | None, set[EffectState | None]] = {
     # Held, and then dispatched; dispatched, and then held because the business wished it.
     None: {EffectState.INTENDED},
-    **{state: set(moves.values()) for state, moves in EFFECT_TRANSITIONS.items()},
+    # Nobody corrects anything here: what is settled stays.
+    **{
+        state: {after for cause, after in moves.items() if not cause.name.startswith("CORRECTED")}
+        for state, moves in EFFECT_TRANSITIONS.items()
+    },
 }
 _EFFECT_MOVES[EffectState.INTENDED] = {*_EFFECT_MOVES[EffectState.INTENDED], None}
 _APPROVAL_MOVES: dict[ApprovalState, set[ApprovalState]] = {

@@ -35,6 +35,8 @@ class EffectCause(StrEnum):
     LATE_NOT_APPLIED = "a late failure says that nothing happened"
     RESOLVED_APPLIED = "a person says that it happened"
     RESOLVED_NOT_APPLIED = "a person says that it did not"
+    CORRECTED_APPLIED = "after an incident a person says that it happened"
+    CORRECTED_NOT_APPLIED = "after an incident a person says that it did not"
 
 
 class ApprovalState(StrEnum):
@@ -59,6 +61,14 @@ class ApprovalCause(StrEnum):
     DISPATCHED = "the call was dispatched"
 
 
+_CORRECTED = MappingProxyType(
+    {
+        EffectCause.CORRECTED_APPLIED: EffectState.APPLIED,
+        EffectCause.CORRECTED_NOT_APPLIED: EffectState.NOT_APPLIED,
+    }
+)
+"""Two witnesses contradicted each other, and a person looked: the only way out of what was settled."""
+
 EFFECT_TRANSITIONS = MappingProxyType(
     {
         EffectState.INTENDED: MappingProxyType(
@@ -78,8 +88,8 @@ EFFECT_TRANSITIONS = MappingProxyType(
                 EffectCause.RESOLVED_NOT_APPLIED: EffectState.NOT_APPLIED,
             }
         ),
-        EffectState.APPLIED: MappingProxyType({}),
-        EffectState.NOT_APPLIED: MappingProxyType({}),
+        EffectState.APPLIED: _CORRECTED,
+        EffectState.NOT_APPLIED: _CORRECTED,
     }
 )
 
@@ -120,8 +130,8 @@ def next_approval(state: ApprovalState, cause: ApprovalCause) -> ApprovalState |
 
 
 def is_settled(state: EffectState) -> bool:
-    """Whether nothing can follow: the ledger is sure of what happened."""
-    return not EFFECT_TRANSITIONS[state]
+    """Whether the ledger is sure of what happened: nothing follows but a person's word on an incident."""
+    return EFFECT_TRANSITIONS[state] is _CORRECTED
 
 
 def is_open(state: ApprovalState) -> bool:
@@ -145,5 +155,5 @@ def _mermaid(
     lines = ["stateDiagram-v2", f"    [*] --> {start}"]
     for state, exits in table.items():
         lines += [f"    {state} --> {after}: {cause}" for cause, after in exits.items()]
-        lines += [f"    {state} --> [*]"] if not exits else []
+        lines += [f"    {state} --> [*]"] if not exits or exits == dict(_CORRECTED) else []
     return "\n".join(lines)

@@ -146,7 +146,8 @@ class TokenRow(NamedTuple):
 
     ``kind``: ``api`` is given out by a person, ``session`` is a console's login, ``exchanged`` an agent's for a user,
     ``link`` opens one session and no second. ``agent`` and ``owner``: which program acts with it, and who answers for
-    that program. ``parent``: the credential that it was made from, and with which it ends.
+    that program. ``parent``: the credential that it was made from, and with which it ends; an exchanged one has two,
+    with a space between.
     """
 
     token_id: str

@@ -37,8 +37,9 @@ async def resolve_call(
     """The call as it is now, or why it cannot be resolved so.
 
     ``applied`` replays a null result from then on. Not applied frees the key; if people had approved the
-    call, a new approval is drafted, filled in. It takes the role ``operator``: whoever frees a key lets its effect
-    happen again.
+    call, a new approval is drafted, filled in. A call with an incident, where what was resolved and what came to
+    light contradict each other, is closed by it the one way or the other. It takes the role ``operator``: whoever
+    frees a key lets its effect happen again.
     """
     if why := forbids(by, Action.RESOLVE):
         return Declined("forbidden", why)
@@ -47,13 +48,14 @@ async def resolve_call(
     row = (await world.store.find(ByCall(call_id))).call
     if row is None or row.tenant != by.tenant:
         return NO_SUCH_CALL
-    if row.effect_state is not EffectState.UNKNOWN:
+    if row.effect_state is EffectState.UNKNOWN:
+        command = await _resolution(world, row, applied=applied, by=by, reason=text)
+    elif row.effect_state is not None and row.incident is not None:
+        command = _correction(world, row, applied=applied, by=by, reason=text)
+    else:
         state = row.effect_state.value if row.effect_state else "none"
         return Declined("conflict", f"its effect is {state}; only unknown ones are resolved")
-    cause = EffectCause.RESOLVED_APPLIED if applied else EffectCause.RESOLVED_NOT_APPLIED
-    reopen = None if applied else await _reopen(world, row)
-    result = kept_words(world, row, {"result": None} if applied else NOT_APPLIED)
-    answer = await world.store.execute(Resolve(call_id, cause, by.id, text, result, reopen=reopen))
+    answer = await world.store.execute(command)
     match answer:
         case Done(call=moved) if moved is not None:
             return moved
@@ -61,6 +63,22 @@ async def resolve_call(
             return Declined(answer.why, answer.reason)
         case _:
             return Declined("conflict", "it was resolved meanwhile")
+
+
+async def _resolution(world: World, row: CallRow, *, applied: bool, by: Principal, reason: str) -> Resolve:
+    cause = EffectCause.RESOLVED_APPLIED if applied else EffectCause.RESOLVED_NOT_APPLIED
+    reopen = None if applied else await _reopen(world, row)
+    result = kept_words(world, row, {"result": None} if applied else NOT_APPLIED)
+    return Resolve(row.call_id, cause, by.id, reason, result, reopen=reopen)
+
+
+def _correction(world: World, row: CallRow, *, applied: bool, by: Principal, reason: str) -> Resolve:
+    """A person's word on an incident. What was answered so far stays where they confirm it."""
+    cause = EffectCause.CORRECTED_APPLIED if applied else EffectCause.CORRECTED_NOT_APPLIED
+    if applied and row.effect_state is EffectState.APPLIED:
+        return Resolve(row.call_id, cause, by.id, reason, None, status=row.status)
+    result = kept_words(world, row, {"result": None} if applied else NOT_APPLIED)
+    return Resolve(row.call_id, cause, by.id, reason, result)
 
 
 async def _reopen(world: World, row: CallRow) -> DraftHold | None:

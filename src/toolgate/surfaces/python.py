@@ -5,6 +5,7 @@ Not here: anything that decides. What a call is worth is the same from every sur
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from toolgate.domain.call import Workflow
@@ -12,7 +13,7 @@ from toolgate.domain.errors import UsageError
 from toolgate.domain.tool import Tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from toolgate.domain.caller import Caller
     from toolgate.domain.duration import Duration
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Gate(Protocol):
@@ -167,3 +169,140 @@ def _name_of(tool: object) -> str:
     if isinstance(tool, Tool):
         return tool.name
     raise UsageError(f"call takes a tool's name, or what @tool returned, not {type(tool).__name__}")
+
+
+class Calls(ABC):
+    """Single calls, typed by their tool: what a gateway offers to programs beside flows."""
+
+    @abstractmethod
+    def workflow(
+        self,
+        id: str | None = None,
+        *,
+        caller: Caller,
+        agent: str | None = None,
+        model: str | None = None,
+        user_input: str | None = None,
+    ) -> Flow:
+        """A piece of work."""
+
+    @abstractmethod
+    def run_sync(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end, outside of any loop."""
+
+    @overload
+    async def call(
+        self,
+        tool: Tool[A, R],
+        args: A,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
+    @overload
+    async def call(
+        self,
+        tool: Tool[Any, R],
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
+    @overload
+    async def call(
+        self,
+        tool: str,
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]: ...
+    async def call(
+        self,
+        tool: Any,
+        args: Any,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]:
+        """One call without a flow. See ``Flow.call``."""
+        flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
+        return await flow.call(tool, args, request_id=request_id, rationale=rationale)
+
+    @overload
+    def call_sync(
+        self,
+        tool: Tool[A, R],
+        args: A,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
+    @overload
+    def call_sync(
+        self,
+        tool: Tool[Any, R],
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[R]: ...
+    @overload
+    def call_sync(
+        self,
+        tool: str,
+        args: Mapping[str, Any] | bytes | str,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]: ...
+    def call_sync(
+        self,
+        tool: Any,
+        args: Any,
+        *,
+        caller: Caller,
+        workflow: str | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        request_id: str | None = None,
+        rationale: str | None = None,
+    ) -> Outcome[Any]:
+        """As ``call``, for programs without an event loop.
+
+        Raises:
+            UsageError: inside a running loop, where it would block everything.
+        """
+        flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
+        outcome: Outcome[Any] = self.run_sync(
+            flow.call(tool, args, request_id=request_id, rationale=rationale)
+        )
+        return outcome

@@ -107,7 +107,14 @@ def lapse(command: Lapse, found: Found, now: int) -> Decision:
     return Decision(Done(moved), (*rows, in_doubt(moved, now)) if moved.status == "unknown" else rows)
 
 
-_NOT_APPLIED_CAUSES = frozenset({EffectCause.RECONCILED_NOT_APPLIED, EffectCause.RESOLVED_NOT_APPLIED})
+_CORRECTIONS = frozenset({EffectCause.CORRECTED_APPLIED, EffectCause.CORRECTED_NOT_APPLIED})
+_NOT_APPLIED_CAUSES = frozenset(
+    {
+        EffectCause.RECONCILED_NOT_APPLIED,
+        EffectCause.RESOLVED_NOT_APPLIED,
+        EffectCause.CORRECTED_NOT_APPLIED,
+    }
+)
 
 
 def resolve(command: Resolve, found: Found, now: int) -> Decision:
@@ -116,7 +123,7 @@ def resolve(command: Resolve, found: Found, now: int) -> Decision:
     if call is None or call.effect_state is None:
         return Decision(NotAllowed("there is no such effect", found))
     after = next_effect(call.effect_state, command.cause)
-    if after is None:
+    if after is None or (command.cause in _CORRECTIONS and call.incident is None):
         return Decision(NotAllowed(f"the effect is {call.effect_state.value}, not unknown", found))
     if command.cause in _NOT_APPLIED_CAUSES and call.lease_until > now:
         return Decision(
@@ -128,6 +135,7 @@ def resolve(command: Resolve, found: Found, now: int) -> Decision:
         status=command.status if applied else "failed",
         error_type=None if applied else "tool_error",
         updated_at=now,
+        incident=None if command.cause in _CORRECTIONS else call.incident,
     )
     record = call_record(
         moved,
