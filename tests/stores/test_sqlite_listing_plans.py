@@ -138,11 +138,11 @@ async def test_what_is_asked_on_every_held_call_finds_the_grants_in_force_by_too
     assert "SEARCH grants USING INDEX grants_in_force (tenant=? AND tool=? AND until>?)" in plans
 
 
-@pytest.mark.parametrize("state", ["pending", "dead"])
-async def test_deliveries_that_are_due_or_dead_lie_in_a_small_index(store: SqliteStore, state: str) -> None:
+@pytest.mark.parametrize("state", ["pending", "dead", "delivered"])
+async def test_deliveries_of_each_state_lie_in_an_index(store: SqliteStore, state: str) -> None:
     plans = await plans_of(store, lambda: store.deliveries(state=state, due=make.NOW))
 
-    assert [plan for plan in plans if "USING INDEX deliveries_open" in plan]
+    assert [plan for plan in plans if "USING INDEX deliveries_by_state" in plan]
     assert not [plan for plan in plans if plan.startswith("SCAN")]
 
 

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from toolgate.adapters.clock import SystemClock
 from toolgate.adapters.ids import UlidIds
@@ -38,7 +38,7 @@ from toolgate.operations import recover
 from toolgate.operations.decide_approval import decide_approval
 from toolgate.operations.get_call import get_call
 from toolgate.operations.handle_call import board, launch, rescue, turn_away
-from toolgate.surfaces.python import Flow
+from toolgate.surfaces.python import Calls, Flow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ WAIT_INTERVAL = 0.02
 """Seconds between two looks of somebody who waits for a held call."""
 
 
-class Gateway:
+class Gateway(Calls):
     """The gate. Open it with ``async with`` (or ``with``, for programs without an event loop).
 
     Args:
@@ -321,123 +321,6 @@ class Gateway:
             model=model,
             user_input=None if user_input is None else words(user_input, limit=MAX_USER_INPUT),
         )
-
-    @overload
-    async def call(
-        self,
-        tool: Tool[A, R],
-        args: A,
-        *,
-        caller: Caller,
-        workflow: str | None = None,
-        agent: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        rationale: str | None = None,
-    ) -> Outcome[R]: ...
-    @overload
-    async def call(
-        self,
-        tool: Tool[Any, R],
-        args: Mapping[str, Any] | bytes | str,
-        *,
-        caller: Caller,
-        workflow: str | None = None,
-        agent: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        rationale: str | None = None,
-    ) -> Outcome[R]: ...
-    @overload
-    async def call(
-        self,
-        tool: str,
-        args: Mapping[str, Any] | bytes | str,
-        *,
-        caller: Caller,
-        workflow: str | None = None,
-        agent: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        rationale: str | None = None,
-    ) -> Outcome[Any]: ...
-    async def call(
-        self,
-        tool: Any,
-        args: Any,
-        *,
-        caller: Caller,
-        workflow: str | None = None,
-        agent: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        rationale: str | None = None,
-    ) -> Outcome[Any]:
-        """One call without a flow. See ``Flow.call``."""
-        flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
-        return await flow.call(tool, args, request_id=request_id, rationale=rationale)
-
-    @overload
-    def call_sync(
-        self,
-        tool: Tool[A, R],
-        args: A,
-        *,
-        caller: Caller,
-        workflow: str | None = None,
-        agent: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        rationale: str | None = None,
-    ) -> Outcome[R]: ...
-    @overload
-    def call_sync(
-        self,
-        tool: Tool[Any, R],
-        args: Mapping[str, Any] | bytes | str,
-        *,
-        caller: Caller,
-        workflow: str | None = None,
-        agent: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        rationale: str | None = None,
-    ) -> Outcome[R]: ...
-    @overload
-    def call_sync(
-        self,
-        tool: str,
-        args: Mapping[str, Any] | bytes | str,
-        *,
-        caller: Caller,
-        workflow: str | None = None,
-        agent: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        rationale: str | None = None,
-    ) -> Outcome[Any]: ...
-    def call_sync(
-        self,
-        tool: Any,
-        args: Any,
-        *,
-        caller: Caller,
-        workflow: str | None = None,
-        agent: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        rationale: str | None = None,
-    ) -> Outcome[Any]:
-        """As ``call``, for programs without an event loop.
-
-        Raises:
-            UsageError: inside a running loop, where it would block everything.
-        """
-        flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
-        outcome: Outcome[Any] = self.run_sync(
-            flow.call(tool, args, request_id=request_id, rationale=rationale)
-        )
-        return outcome
 
     async def request(
         self,

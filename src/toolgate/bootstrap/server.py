@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from toolgate.bootstrap.gateway import Gateway
-from toolgate.config.server import DEFAULT_ADDRESS, Address
+from toolgate.config.server import DEFAULT_ADDRESS, DEFAULT_PORTS, Address
 from toolgate.domain.errors import ConfigurationError
 from toolgate.operations.sessions import one_time_link
+from toolgate.surfaces.console.refusals import refusal_page
 from toolgate.surfaces.console.routes import routes as console_routes
 from toolgate.surfaces.http.app import build_app
 from toolgate.surfaces.http.metrics import Metrics
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 SIGN_IN: Final = "/console/sign-in"
 _BACKLOG: Final = 2048
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ async def serve(
             metrics = Metrics()
             await metrics.begin(gateway)
             office = open_office(gateway, known)
-            app = build_app(office, routes=all_routes(office), metrics=metrics)
+            app = build_app(office, routes=all_routes(office), pages=refusal_page, metrics=metrics)
             link = await _link(gateway, settings, known)
             serving = Serving(settings=known, address=address, tools=_all_tools(gateway), link=link)
             server = Server(app, office.closing, when_open=lambda: when_open(serving))
@@ -93,7 +93,9 @@ def bound(settings: Settings, listen: Address | None = None) -> socket.socket:
             f"the server listens on this machine alone. Listen on {DEFAULT_ADDRESS.host}, or configure [auth]"
         )
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # By its protocol's number: asyncio turns Nagle's algorithm off only for what says that it is TCP, and with it
+    # each answer would wait some 40 ms for the client's delayed acknowledgement.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address.host, address.port))
@@ -158,12 +160,11 @@ def _own_names(address: Address) -> frozenset[str]:
 
 
 def _names_in(url: str) -> frozenset[str]:
+    """What a request may call ``url``'s host: with the port that its scheme implies, and without."""
     parts = urlsplit(url)
-    host = parts.netloc.lower()
-    bare = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    if parts.port in {None, _DEFAULT_PORTS[parts.scheme]}:
-        return frozenset({host, bare, f"{bare}:{_DEFAULT_PORTS[parts.scheme]}"})
-    return frozenset({host})
+    if parts.port is not None:
+        return frozenset({parts.netloc})
+    return frozenset({parts.netloc, f"{parts.netloc}:{DEFAULT_PORTS[parts.scheme]}"})
 
 
 async def _link(gateway: Gateway, settings: Settings, known: ServerSettings) -> str | None:

@@ -295,6 +295,8 @@ def reveal_masked(command: RevealMasked, found: Found, now: int) -> Decision:
         return Decision(NotAllowed("there is no such approval", found, why="not_found"))
     if not is_open(approval.state):
         return Decision(NotAllowed(f"it is {approval.state.value} already", found))
+    if now >= approval.expires_at:
+        return _ended(found, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired", now)
     if approval.digest != command.digest:
         return Decision(NotAllowed("it changed since it was shown; look at it again", found))
     if why := may_see(

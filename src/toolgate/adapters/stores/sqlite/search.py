@@ -199,9 +199,6 @@ def deliveries(
 ) -> tuple[str, tuple[Any, ...]]:
     """With what they carry: those due first, or what ended, newest first."""
     conditions, values = ["state = ?"], list[Any]([state])
-    if state in {"pending", "dead"}:
-        # The index is limited to these, and used only where the query says so.
-        conditions.append("state IN ('pending', 'dead')")
     if due is not None:
         conditions.append("next_at <= ?")
         values.append(due)

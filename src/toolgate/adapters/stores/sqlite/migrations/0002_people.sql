@@ -81,7 +81,7 @@ CREATE TABLE deliveries (
     PRIMARY KEY (notice_id, sink)
 ) WITHOUT ROWID;
 
-CREATE INDEX deliveries_open ON deliveries (state, next_at) WHERE state IN ('pending', 'dead');
+CREATE INDEX deliveries_by_state ON deliveries (state, next_at);
 
 -- People search calls by these; each is in the order in which they are listed. `status` is indexed only where it is
 -- worth searching for: a call that succeeds would be moved in the index for nothing.
