@@ -12,6 +12,9 @@ import pytest
 from tests.machines.stage import sweep
 from tests.small_gate import ANA, GIL, opened
 from toolgate import Approval, Caller, PendingApproval, tool
+from toolgate.domain.principal import in_person
+from toolgate.domain.rows import GrantRow
+from toolgate.operations.grants import make_grant
 from toolgate.operations.verify_audit import verify_audit
 from toolgate.ports import ApprovalFilter
 
@@ -114,6 +117,55 @@ async def test_what_was_approved_does_not_run_once_any_part_of_it_was_edited(
         await sweep(gateway)
 
     assert ran == []
+
+
+@tool(
+    effect="write",
+    roles={"support"},
+    idempotency="give:{number}:{workflow_id}",
+    approval=Approval(approvers={"lead"}),
+)
+async def give(number: int) -> int:
+    """Give something away."""
+    ran.append(number)
+    return number
+
+
+@pytest.mark.req("X7.1", "X7.2")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        None,
+        "UPDATE grants SET bounds = '{}'",
+        "UPDATE grants SET max_uses = 1000",
+        "UPDATE grants SET until = until + 3600000000",
+        "UPDATE grants SET caller_id = NULL",
+        "UPDATE grants SET granted_by = 'u-max'",
+        "UPDATE grants SET grant_id = 'grnt_another'",
+    ],
+)
+async def test_a_grant_admits_nothing_once_any_part_of_it_was_edited(
+    statement: str | None, tmp_path: Path
+) -> None:
+    async with opened([give], tmp_path) as gateway:
+        made = await gateway.operate(
+            make_grant,
+            by=in_person(LEAD),
+            tool="give",
+            bounds={"number": {"le": 5}},
+            caller_id=ANA.id,
+            agent=None,
+            lasting=3600.0,
+            uses=2,
+            reason="small ones are fine",
+        )
+        assert isinstance(made, GrantRow)
+        if statement is not None:
+            edit(tmp_path, statement)
+        outcome = await gateway.call(give, {"number": 5}, caller=ANA, workflow="wf")
+
+    assert outcome.status == ("succeeded" if statement is None else "pending_approval")
+    assert ran == ([5] if statement is None else [])
 
 
 @pytest.mark.req("M11.7", "M10.1", "M4.7")

@@ -194,7 +194,7 @@ class DeliveryRow(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One audit event, canonical, before the writer chains it."""
+    """One audit event, canonical, before the writer chains it. ``call_id``: the call or grant that it is found by."""
 
     call_id: str | None
     at: int

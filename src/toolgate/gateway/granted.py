@@ -7,11 +7,12 @@ Not here: what a person must agree to (``gates.approval``), and spending a use (
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 from toolgate.domain.approval import ApprovalFact, within
 from toolgate.domain.commands import GrantUse
-from toolgate.domain.ledger.grants import spend
+from toolgate.domain.ledger.grants import agrees, spend
 
 if TYPE_CHECKING:
     from toolgate.domain.approval import Requirement
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from toolgate.domain.rows import CallRow, GrantRow
     from toolgate.gateway.world import World
 
+_log = logging.getLogger("toolgate")
 MOST_TRIED = 200
 """Grants of one tool that are looked at for one call, the newest first."""
 
@@ -33,9 +35,22 @@ async def covering(world: World, sealed: SealedCall, row: CallRow, required: Req
         grant
         for grant in rows
         if not isinstance(spend(use_of(grant, sealed, required), grant, row, now), str)
+        and await _is_on_record(world, grant)
         and within(json.loads(grant.bounds), sealed.arguments)
     ]
     return sorted(found, key=lambda grant: (grant.until, grant.grant_id))
+
+
+async def _is_on_record(world: World, grant: GrantRow) -> bool:
+    """Whether the trail tells of the grant as it lies there: one put or changed in the file by hand admits nothing.
+
+    Who writes the trail as well breaks the chain, which verification shows.
+    """
+    async for record in world.store.records(call_id=grant.grant_id):
+        if agrees(grant, json.loads(record.record)):
+            return True
+    _log.error("%s is not what the trail tells of it; it admits nothing", grant.grant_id)
+    return False
 
 
 def use_of(grant: GrantRow, sealed: SealedCall, required: Requirement) -> GrantUse:

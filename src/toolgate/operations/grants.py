@@ -16,7 +16,7 @@ from toolgate.domain.commands import Done, NotAllowed, PutGrant, RevokeGrant
 from toolgate.domain.contract import is_argument
 from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import ContractError
-from toolgate.domain.ledger.grants import CLOCK, described, ended
+from toolgate.domain.ledger.grants import CLOCK, MADE, described, ended
 from toolgate.domain.masked import covers
 from toolgate.domain.names import name_problem
 from toolgate.domain.principal import Action, Declined, forbids
@@ -108,7 +108,7 @@ async def make_grant(
     )
     told = {**described(grant), "toolgate.actor": by.id, "toolgate.reason": text}
     await world.store.execute(
-        PutGrant(grant, Event(None, now, plain_record("grant_made", at=now, fields=told)))
+        PutGrant(grant, Event(grant.grant_id, now, plain_record(MADE, at=now, fields=told)))
     )
     return grant
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolgate.domain.approval import Vote, person, tally
+from toolgate.domain.canonical import JsonValue
 from toolgate.domain.commands import Done, NotAllowed
 from toolgate.domain.ledger.decision import Decision, said
 from toolgate.domain.rows import Event, GrantRow
 from toolgate.domain.trail import plain_record
 
 if TYPE_CHECKING:
-    from toolgate.domain.canonical import JsonValue
+    from collections.abc import Mapping
+
     from toolgate.domain.commands import GrantUse, RevokeGrant
     from toolgate.domain.rows import CallRow, Found
 
 
+MADE = "grant_made"
 CLOCK = "clock"
 """Who ends a grant whose time ran out. Nobody is called so: a person who is may not end one before its time."""
 
@@ -61,6 +64,12 @@ def ended(grant: GrantRow, now: int) -> str | None:
     return None
 
 
+def agrees(grant: GrantRow, record: Mapping[str, JsonValue]) -> bool:
+    """Whether ``record`` is the event of making this very grant: nothing but its uses may have changed since."""
+    as_made = described(grant._replace(uses=0))
+    return record.get("event") == MADE and all(record.get(name) == value for name, value in as_made.items())
+
+
 def revoke_grant(command: RevokeGrant, found: Found, now: int) -> Decision:
     """End it, by a person or by the clock."""
     grant = found.grant
@@ -73,7 +82,7 @@ def revoke_grant(command: RevokeGrant, found: Found, now: int) -> Decision:
     after = grant._replace(revoked_at=now, revoked_by=command.actor)
     event = "grant_expired" if command.actor == CLOCK else "grant_revoked"
     record = plain_record(event, at=now, fields={**described(after), **said(command.actor, command.reason)})
-    return Decision(Done(), (after, Event(None, now, record)))
+    return Decision(Done(), (after, Event(after.grant_id, now, record)))
 
 
 def described(grant: GrantRow) -> dict[str, JsonValue]:
@@ -89,5 +98,7 @@ def described(grant: GrantRow) -> dict[str, JsonValue]:
         "toolgate.grant.max_uses": grant.max_uses,
         "toolgate.grant.uses": grant.uses,
         "toolgate.grant.granted_by": grant.granted_by,
+        "toolgate.grant.roles": list[JsonValue](sorted(grant.roles)),
+        "toolgate.grant.contract": grant.contract_digest,
         "toolgate.approval.id": grant.approval_id,
     }

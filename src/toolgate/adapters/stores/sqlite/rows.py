@@ -157,7 +157,9 @@ def token_values(row: TokenRow) -> tuple[Any, ...]:
 def grant_row(values: Sequence[Any]) -> GrantRow:
     """A grant as SELECTed by ``GRANT_COLUMNS``."""
     row = GrantRow(*values)
-    return row._replace(roles=_names(row.roles))
+    # Edited by hand it may be text, which is then seen to be another condition than the one that was agreed to.
+    bounds = row.bounds if isinstance(row.bounds, bytes) else str(row.bounds).encode()
+    return row._replace(roles=_names(row.roles), bounds=bounds)
 
 
 def grant_values(row: GrantRow) -> tuple[Any, ...]:
