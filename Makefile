@@ -38,7 +38,7 @@ demo: $(VENV)/.runtime ## Run a scripted agent's day through the real gate
 	@$(VENV)/bin/toolgate demo $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev ## Run every test
+test: browser ## Run every test
 	@$(PYTEST) $(ARGS)
 
 .PHONY: check
@@ -63,11 +63,11 @@ docs: $(VENV)/.dev ## Write the reference pages from the code
 	@$(PY) docs/build.py $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.dev ## Run the properties and the crash tests for long
+soak: browser ## Run the properties and the crash tests for long
 	@HYPOTHESIS_PROFILE=soak $(PYTEST) --timeout=0 $(ARGS)
 
 .PHONY: cover
-cover: $(VENV)/.dev ## Run every test and fail below the branch coverage that is asked for
+cover: browser ## Run every test and fail below the branch coverage that is asked for
 	@$(PYTEST) --cov --cov-report=term-missing $(ARGS)
 
 # --- The environment ------------------------------------------------------------------------------------------
@@ -124,8 +124,13 @@ $(VENV)/.bench: $(VENV)/.dev $(LOCKS)/bench.txt
 	@$(PIP) install -qq --require-hashes -r $(LOCKS)/bench.txt
 	@touch $@
 
+# Asked each time, because a browser of the machine may go without a word; it takes less than a tenth of a second.
+.PHONY: browser
+browser: $(VENV)/.dev
+	@$(PY) -m tests.browser.provide
+
 .PHONY: setup
-setup: $(VENV)/.dev ## Set up the environment and nothing else
+setup: browser ## Set up the environment and nothing else
 
 # --- Upkeep ---------------------------------------------------------------------------------------------------
 
@@ -138,15 +143,16 @@ COMPILE += $(if $(UPGRADE),--upgrade)
 
 .PHONY: lock
 lock: ## Write the hashed locks anew from pyproject.toml (needs uv; UPGRADE=1 for the newest)
-	@$(COMPILE) pyproject.toml -o $(LOCKS)/runtime.txt
+	@$(COMPILE) pyproject.toml --extra server -o $(LOCKS)/runtime.txt
 	@$(COMPILE) --group build -c $(LOCKS)/runtime.txt -o $(LOCKS)/build.txt
-	@$(COMPILE) pyproject.toml --group dev -c $(LOCKS)/runtime.txt -c $(LOCKS)/build.txt -o $(LOCKS)/dev.txt
-	@$(COMPILE) pyproject.toml --group bench -c $(LOCKS)/dev.txt -o $(LOCKS)/bench.txt
+	@$(COMPILE) pyproject.toml --extra server --group dev -c $(LOCKS)/runtime.txt -c $(LOCKS)/build.txt -o $(LOCKS)/dev.txt
+	@$(COMPILE) pyproject.toml --extra server --group bench -c $(LOCKS)/dev.txt -o $(LOCKS)/bench.txt
 
 .PHONY: lowest
 lowest: ## Run every test on the oldest versions that pyproject.toml admits (needs uv)
 	@$(UV) --no-config venv --quiet --clear --python $(PY) .cache/lowest
-	@$(UV) --no-config pip install --quiet --python .cache/lowest/bin/python --resolution lowest-direct --group dev -e .
+	@$(UV) --no-config pip install --quiet --python .cache/lowest/bin/python --resolution lowest-direct --group dev -e '.[server]'
+	@.cache/lowest/bin/python -m tests.browser.provide
 	@.cache/lowest/bin/python -m pytest -n $(WORKERS) --maxprocesses=8 $(ARGS)
 
 .PHONY: clean

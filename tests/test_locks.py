@@ -45,7 +45,9 @@ def pins(lock: Path) -> dict[str, set[str]]:
 
 def wanted(lock: Path) -> list[Requirement]:
     """What pyproject.toml asks of this lock."""
-    core: list[str] = PROJECT["project"]["dependencies"]
+    extras: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+    # A machine set up from the locks can serve, too: `make demo` opens a console.
+    core: list[str] = PROJECT["project"]["dependencies"] + extras["server"]
     groups: dict[str, list[str]] = PROJECT["dependency-groups"]
     asked = {
         "runtime": core,
