@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from toolgate.domain.audit import StoredRecord
     from toolgate.domain.call import ClearedCall
-    from toolgate.domain.caller import Caller
+    from toolgate.domain.caller import Caller, Denied
     from toolgate.domain.commands import Answer, Command
     from toolgate.domain.context import Context
     from toolgate.domain.contract import Contract
@@ -270,6 +270,9 @@ class Reservations(Protocol):
 Deps = Callable[["Caller"], "AbstractAsyncContextManager[Any]"]
 """Entered once a call, after the role check; built anew when a held call runs."""
 
+Decider = Callable[["Caller", Mapping[str, Any]], "bool | Denied"]
+"""``(person, facts)`` → whether this person may agree to this. A decision alone: sync, and run in a thread."""
+
 Callers = Callable[[str, str], Awaitable["Caller | None"]]
 """``(id, tenant)`` → the caller's current rights, or None for somebody who may do nothing any more."""
 
@@ -278,7 +281,10 @@ class Issuer(Protocol):
     """Somebody else whose signed tokens the gate believes."""
 
     async def principal(self, bearer: str) -> Principal | Declined:
-        """Whom a signed access token stands for; a refusal says why for the log, never for whoever showed it."""
+        """Whom a signed access token stands for; a refusal says why for the log, never for whoever showed it.
+
+        A ``conflict`` is no word about the token: the issuer cannot be asked now.
+        """
 
 
 class SignIn(Protocol):

@@ -175,3 +175,95 @@ async def test_a_key_file_that_others_can_read_makes_no_token(shop: Shop) -> Non
 
     assert ran.code == 2
     assert "chmod 600" in ran.err
+
+
+@pytest.mark.req("M4.22")
+async def test_an_agents_token_names_the_agent_and_who_answers_for_it(shop: Shop) -> None:
+    shop.write('[agents.assistant]\nowner = "u-ines"\n')
+
+    made = await shop("tokens", "create", "--id", "svc", "--agent", "assistant", "--tenant", "acme", "--json")
+    crawler = await shop("tokens", "create", "--id", "svc", "--agent", "crawler", "--owner", "u7", "--json")
+
+    assert (made.json["agent"], made.json["owner"], made.json["scopes"]) == ("assistant", "u-ines", ["call"])
+    assert (crawler.json["agent"], crawler.json["owner"]) == ("crawler", "u7")
+    assert "(u-ines" in (await shop("tokens", "list")).out
+
+
+@pytest.mark.req("M4.22")
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("--agent", "crawler"), "answers for the agent"),
+        (("--owner", "u7"), "name the agent"),
+        (("--agent", "crawler", "--owner", "u7", "--scope", "approve"), "may only call"),
+        (("--agent", "a\nb", "--owner", "u7"), "the agent"),
+        (("--label", "a\x1b[2J"), "label"),
+        (("--scope", "everything"), "everything"),
+    ],
+)
+async def test_a_token_that_says_no_clear_thing_is_not_made(
+    shop: Shop, words: tuple[str, ...], hint: str
+) -> None:
+    ran = await shop("tokens", "create", "--id", "svc", *words)
+
+    assert ran.code == 2
+    assert hint in ran.err
+    assert "\x1b" not in ran.err
+    assert not shop.database.exists()
+
+
+@pytest.mark.req("M4.24")
+async def test_a_token_is_good_for_what_it_was_made_for(shop: Shop) -> None:
+    made = await shop(
+        *(
+            "tokens",
+            "create",
+            "--id",
+            "u-maya",
+            "--roles",
+            "support",
+            "--tenant",
+            "acme",
+            "--scope",
+            "approve",
+        ),
+        *("--label", "the till", "--expires-in", "40000d", "--json"),
+    )
+
+    ran = await shop("call", "read_order", "--args", '{"order_id": 1}', token=made.json["secret"])
+    listed = (await shop("tokens", "list")).out
+
+    assert made.json["scopes"] == ["approve"]
+    assert ran.code == 1
+    assert "lacks the scope call" in ran.err
+    assert "the till" in listed
+    assert made.json["expires_at"][:4] in listed
+
+
+@pytest.mark.req("M4.22")
+async def test_a_call_by_an_agents_token_is_the_agents_and_no_option_renames_it(shop: Shop) -> None:
+    made = await shop(
+        *(
+            "tokens",
+            "create",
+            "--id",
+            "u-maya",
+            "--roles",
+            "support",
+            "--tenant",
+            "acme",
+            "--agent",
+            "assistant",
+        ),
+        *("--owner", "u7", "--expires-in", "40000d", "--json"),
+    )
+    secret = made.json["secret"]
+
+    renamed = await shop("call", "read_order", "--args", '{"order_id": 1}', "--agent", "other", token=secret)
+    ran = await shop("call", "read_order", "--args", '{"order_id": 1}', token=secret)
+    (line,) = [
+        line for line in (await shop("audit", "tail", "--json")).lines if line["event"] == "llm_tool_call"
+    ]
+
+    assert (renamed.code, ran.code) == (2, 0)
+    assert (line["agent"], line["user_id"]) == ("assistant", "u-maya")

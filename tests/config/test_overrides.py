@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.config import desk
 from tests.config.conftest import Write
+from tests.people import decide_approval
 from toolgate import (
     Caller,
     ConfigurationError,
@@ -32,7 +33,6 @@ from toolgate.config.problems import Source
 from toolgate.domain.ledger import stored_requirement
 from toolgate.domain.limits import Limits
 from toolgate.domain.rows import ByApproval
-from toolgate.operations.decide_approval import decide_approval
 
 pytestmark = pytest.mark.req("M1.12")
 
@@ -316,7 +316,7 @@ async def test_approvers_of_both_are_needed_before_anything_runs(write: Write) -
         states = []
         for voter, role in (("u-omar", "lead"), ("u-ines", "security")):
             answer = await decide_approval(
-                gateway.store,
+                gateway,
                 outcome.approval_id,
                 "approve",
                 voter=Caller(voter, roles={role}),

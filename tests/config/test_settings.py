@@ -141,9 +141,6 @@ def test_what_is_no_toml_is_told_so(tmp_path: Path, raw: bytes, words: str) -> N
     [
         ('policies = "policies/"', "1: policies"),
         ('[upstreams.github]\ncommand = "npx"', "1: upstreams.github"),
-        ('\n[server]\nlisten = "0.0.0.0:8080"', "3: server.listen"),
-        ('[auth.oidc]\nissuer = "x"', "1: auth.oidc"),
-        ('[approvals]\nexpires_in = "24h"\n[[approvals.notify]]\nslack = "env:X"', "3: approvals.notify"),
         ('[retention]\naudit = "400d"', "2: retention.audit"),
         ('store = "postgresql://u:geheim@db/x"', "1: store"),
     ],

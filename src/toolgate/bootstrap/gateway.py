@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from toolgate.domain.rows import ApprovalRow
     from toolgate.domain.tool import Tool
-    from toolgate.ports import Callers, Clock, Deps, Ids, Issuer, Keys, SignIn, Sink, Store
+    from toolgate.ports import Callers, Clock, Decider, Deps, Ids, Issuer, Keys, SignIn, Sink, Store
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -70,6 +70,8 @@ class Gateway(Calls):
             a store in memory. A ready ``Store`` is taken as it is, for tests.
         deps: an async context manager ``(caller) -> dependencies``, entered once a call after the role check.
         callers: ``async (id, tenant) -> Caller | None``, the current rights of who asked for a held call.
+        may_decide: ``(person, facts) -> bool | Denied``, sync: the application's own rule on who may agree to what,
+            beside the required roles. It may only take away; what it raises denies.
         limits: what the gateway allows in all.
         sinks: who hears of what waits for people; ``[[approvals.notify]]`` of ``toolgate.toml`` makes them.
         issuer: whose signed tokens are believed over HTTP; ``[auth.oidc]`` of ``toolgate.toml`` makes one.
@@ -92,6 +94,7 @@ class Gateway(Calls):
         store: str | Store | None = None,
         deps: Deps | None = None,
         callers: Callers | None = None,
+        may_decide: Decider | None = None,
         policies: str | Path | None = None,
         limits: Limits | None = None,
         sinks: Iterable[Sink] = (),
@@ -146,6 +149,7 @@ class Gateway(Calls):
             owner=self._boot,
             deps=deps,
             callers=callers,
+            may_decide=may_decide,
             sinks={sink.name: sink for sink in sinks},
             issuer=issuer,
             sign_in=sign_in,
@@ -184,6 +188,7 @@ class Gateway(Calls):
             store=settings.store,
             deps=settings.deps(),
             callers=settings.callers(),
+            may_decide=settings.may_decide(),
             limits=settings.limits,
             sinks=sinks_of(settings, ready=housekeeping is not None),
             issuer=issuer,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from toolgate.domain.call import ClearedCall
     from toolgate.domain.context import Context
     from toolgate.domain.tool import Tool
-    from toolgate.ports import Keys, Store
+    from toolgate.ports import Decider, Keys, Store
 
 
 class _NothingRuns:
@@ -34,6 +34,7 @@ def office_world(
     *,
     owner: str,
     agents: Mapping[str, str],
+    may_decide: Decider | None,
     tools: Iterable[Tool[Any, Any]] = (),
     limits: Limits | None = None,
 ) -> World:
@@ -54,4 +55,5 @@ def office_world(
         limits=chosen,
         owner=owner,
         agents=dict(agents),
+        may_decide=may_decide,
     )

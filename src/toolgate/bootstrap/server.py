@@ -52,13 +52,18 @@ class Serving:
 
 
 async def serve(
-    settings: Settings, *, listen: Address | None = None, when_open: Callable[[Serving], object]
+    settings: Settings,
+    *,
+    listen: Address | None = None,
+    tenant: str = "default",
+    when_open: Callable[[Serving], object],
 ) -> None:
     """Serve until SIGINT or SIGTERM; then end streams, let requests end, and settle what the gate runs.
 
     Args:
         settings: names the tools, the store and ``[server]``.
         listen: instead of what ``[server]`` says.
+        tenant: whose admin the link makes that is printed where nobody can sign in.
         when_open: called once requests are taken.
 
     Raises:
@@ -72,7 +77,7 @@ async def serve(
             await metrics.begin(gateway)
             office = open_office(gateway, known)
             app = build_app(office, routes=all_routes(office), pages=refusal_page, metrics=metrics)
-            link = await _link(gateway, settings, known)
+            link = await _link(gateway, settings, known, tenant)
             serving = Serving(settings=known, address=address, tools=_all_tools(gateway), link=link)
             server = Server(app, office.closing, when_open=lambda: when_open(serving))
             await server.serve(sockets=[listening])
@@ -167,11 +172,11 @@ def _names_in(url: str) -> frozenset[str]:
     return frozenset({parts.netloc, f"{parts.netloc}:{DEFAULT_PORTS[parts.scheme]}"})
 
 
-async def _link(gateway: Gateway, settings: Settings, known: ServerSettings) -> str | None:
+async def _link(gateway: Gateway, settings: Settings, known: ServerSettings, tenant: str) -> str | None:
     """A link for whoever started the server, where nobody else can sign in."""
     if settings.auth_is_said:
         return None
-    made = await gateway.operate(one_time_link)
+    made = await gateway.operate(one_time_link, tenant=tenant)
     return f"{known.public_url}{SIGN_IN}#{made.secret}"
 
 

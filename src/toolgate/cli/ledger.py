@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from toolgate.adapters.clock import SystemClock
@@ -20,19 +21,21 @@ from toolgate.adapters.ids import UlidIds
 from toolgate.adapters.stores.sqlite import SqliteStore
 from toolgate.adapters.stores.sqlite.presence import is_served
 from toolgate.adapters.stores.sqlite.reading import ReadingStore
-from toolgate.bootstrap import open_keys
+from toolgate.bootstrap import office_world, open_keys
 from toolgate.cli.exits import misused, no
 from toolgate.domain.errors import ConfigurationError
-from toolgate.operations.tokens import caller_of
+from toolgate.operations.authenticate import BEARERS, look_up, stands_for
 
 if TYPE_CHECKING:
     from toolgate.adapters.keys import Keyring
     from toolgate.config import Settings
-    from toolgate.domain.caller import Caller
+    from toolgate.domain.principal import Principal
+    from toolgate.gateway.world import World
     from toolgate.ports import Keys, Store
 
 TOKEN_VARIABLE = "TOOLGATE_TOKEN"  # noqa: S105 - the name of a variable
 _SQLITE = "sqlite:///"
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,18 @@ class Ledger:
     def served(self) -> bool:
         """Whether a gateway that keeps house is open on it."""
         return is_served(self.path)
+
+    def office(self, settings: Settings, *, with_tools: bool = False) -> World:
+        """The world that operations work with. ``with_tools``: with the contracts that the configuration names."""
+        return office_world(
+            self.store,
+            self.keys,
+            owner=keyholder(),
+            agents=settings.agents,
+            may_decide=settings.may_decide(),
+            tools=settings.tools() if with_tools else (),
+            limits=settings.limits,
+        )
 
 
 def database(settings: Settings) -> Path:
@@ -94,17 +109,23 @@ async def _opened(ledger: Ledger) -> AsyncIterator[Ledger]:
         await ledger.store.close()
 
 
-async def acting(store: Store, keys: Keys) -> Caller:
-    """Whom the token in the environment stands for. It leaves the environment, so that no tool inherits it."""
+async def acting(
+    store: Store, keys: Keys, agents: Mapping[str, str] = _NOBODY, *, otherwise: str = ""
+) -> Principal:
+    """Whom the token in the environment stands for. It leaves the environment, so that no tool inherits it.
+
+    ``agents`` are the owners that the configuration names; ``otherwise`` is what can be done without a token.
+    """
     secret = os.environ.pop(TOKEN_VARIABLE, "").strip()
     if not secret:
+        instead = f", or {otherwise}" if otherwise else ""
         misused(
-            f"set {TOKEN_VARIABLE} to your token; whoever owns the key file makes one: toolgate tokens create"
+            f"set {TOKEN_VARIABLE} to your token{instead}; whoever owns the key file makes one: toolgate tokens create"
         )
-    caller = await caller_of(store, keys, secret)
-    if caller is None:
+    row = await look_up(store, keys, secret, kinds=BEARERS)
+    if isinstance(row, str):
         no(f"the token in {TOKEN_VARIABLE} is unknown, expired or revoked")
-    return caller
+    return stands_for(row, agents)
 
 
 def keyholder() -> str:

@@ -22,8 +22,6 @@ NOT_BUILT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "policies": "declarative policies are not built yet; use roles= and authorize= of @tool",
         "upstreams": "upstream MCP servers are not built yet; put Python tools behind the gate with tools=",
-        "server": "the server is not built yet; open a Gateway in your program",
-        "auth": "logins over HTTP are not built yet; `toolgate tokens create` makes tokens",
         "retention": "retention is not built yet: everything is kept; take the section out",
     }
 )
@@ -46,7 +44,13 @@ class Sections:
     store: Given[str] | None = None
     deps: Given[str] | None = None
     callers: Given[str] | None = None
+    may_decide: Given[str] | None = None
     expires_in: Given[float] | None = None
+    notify: Given[Any] | None = None
+    server: Given[Any] | None = None
+    auth: dict[str, Given[Any]] = field(default_factory=dict)
+    auth_is_said: bool = False
+    agents: dict[str, Given[Any]] = field(default_factory=dict)
     limits: dict[str, Given[Any]] = field(default_factory=dict)
     overrides: list[Given[Mapping[str, Any]]] = field(default_factory=list)
 
@@ -147,6 +151,10 @@ def _callers(sections: Sections, value: Any, where: Where) -> None:
     sections.callers = Given(where, text(value, where, example="support_desk.tools:callers"))
 
 
+def _may_decide(sections: Sections, value: Any, where: Where) -> None:
+    sections.may_decide = Given(where, text(value, where, example="support_desk.tools:may_decide"))
+
+
 def _overrides(sections: Sections, value: Any, where: Where) -> None:
     for name, keys in table(value, where, example="[overrides.create_refund]").items():
         inner = where.below(name)
@@ -157,12 +165,32 @@ def _approvals(sections: Sections, value: Any, where: Where) -> None:
     for key, item in table(value, where, example="[approvals]").items():
         inner = where.below(key)
         if key == "notify":
-            raise inner.not_built(
-                "notifications are not built yet; `toolgate approvals list` shows what waits"
-            )
-        if key != "expires_in":
+            sections.notify = Given(inner, item)
+        elif key == "expires_in":
+            sections.expires_in = Given(inner, duration(item, inner))
+        else:
             raise inner.unknown({"expires_in", "notify"})
-        sections.expires_in = Given(inner, duration(item, inner))
+
+
+def _server(sections: Sections, value: Any, where: Where) -> None:
+    sections.server = Given(where, value)
+
+
+def _auth(sections: Sections, value: Any, where: Where) -> None:
+    # Said by its header alone: people then sign in with tokens.
+    sections.auth_is_said = True
+    for key, item in table(value, where, example="[auth]").items():
+        inner = where.below(key)
+        if key == "oidc":
+            for name, said in table(item, inner, example="[auth.oidc]").items():
+                sections.auth[f"oidc.{name}"] = Given(inner.below(name), said)
+        else:
+            sections.auth[key] = Given(inner, item)
+
+
+def _agents(sections: Sections, value: Any, where: Where) -> None:
+    for name, item in table(value, where, example="[agents.support_assistant]").items():
+        sections.agents[name] = Given(where.below(name), item)
 
 
 LIMITS: Final[Mapping[str, Callable[[Any, Where], Any]]] = MappingProxyType(
@@ -184,8 +212,12 @@ SECTIONS: Final[Mapping[str, Callable[[Sections, Any, Where], None]]] = MappingP
         "store": _store,
         "deps": _deps,
         "callers": _callers,
+        "may_decide": _may_decide,
         "overrides": _overrides,
         "approvals": _approvals,
+        "auth": _auth,
+        "agents": _agents,
         "limits": _limits,
+        "server": _server,
     }
 )

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from toolgate.config.auth import AuthSettings, read_agents, read_auth
 from toolgate.config.consent import with_default_expiry
 from toolgate.config.imports import import_object
+from toolgate.config.notify import SinkSettings, read_sinks
 from toolgate.config.overrides import tightened
 from toolgate.config.places import lines_of
 from toolgate.config.problems import Source, Where
 from toolgate.config.references import resolve
 from toolgate.config.sections import Given, Sections, read_sections
+from toolgate.config.server import Server, read_server
 from toolgate.domain.approval import DEFAULT_EXPIRY
 from toolgate.domain.errors import ConfigurationError
 from toolgate.domain.limits import Limits
@@ -27,7 +30,7 @@ from toolgate.domain.tool import Tool
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from toolgate.ports import Callers, Deps
+    from toolgate.ports import Callers, Decider, Deps
 
 DEFAULT_FILE: Final = "toolgate.toml"
 _SQLITE: Final = "sqlite:///"
@@ -36,7 +39,7 @@ _MAX_FILE: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A configuration that was read and checked. What it names is imported by ``tools``, ``deps`` and ``callers``.
+    """A configuration that was read and checked. What it names is imported by the method of its key.
 
     ``store`` may come from a secret and is not part of the repr; it is None where no file says one.
     """
@@ -48,7 +51,13 @@ class Settings:
     tool_paths: Given[tuple[str, ...]] | None
     deps_path: Given[str] | None
     callers_path: Given[str] | None
+    may_decide_path: Given[str] | None
     overrides: tuple[Given[Mapping[str, Any]], ...]
+    sinks: tuple[SinkSettings, ...] = ()
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    auth_is_said: bool = False
+    agents: Mapping[str, str] = field(default_factory=dict)
+    server: Server = field(default_factory=Server)
 
     def tools(self) -> list[Tool[Any, Any]]:
         """The tools of every list that ``tools`` names, tightened by the overrides.
@@ -74,6 +83,11 @@ class Settings:
         """The ``callers`` hook, imported."""
         hook = _hook(self.callers_path, "an async function (id, tenant) -> Caller | None")
         return cast("Callers | None", hook)
+
+    def may_decide(self) -> Decider | None:
+        """The ``may_decide`` hook, imported."""
+        hook = _hook(self.may_decide_path, "a function (person, facts) -> bool | Denied")
+        return cast("Decider | None", hook)
 
     def _tightened(self, tools: Iterable[Tool[Any, Any]]) -> list[Tool[Any, Any]]:
         by_name = {tool.name: tool for tool in tools}
@@ -102,8 +116,12 @@ def load_settings(*files: str | Path) -> Settings:
     said = [_read(path) for path in paths]
     expiry = _last(sections.expires_in for sections in said)
     limits: dict[str, Given[Any]] = {}
+    auth: dict[str, Given[Any]] = {}
+    agents: dict[str, Given[Any]] = {}
     for sections in said:
         limits |= sections.limits
+        auth |= sections.auth
+        agents |= sections.agents
     return Settings(
         files=paths,
         limits=Limits(
@@ -115,7 +133,13 @@ def load_settings(*files: str | Path) -> Settings:
         tool_paths=_last(sections.tools for sections in said),
         deps_path=_last(sections.deps for sections in said),
         callers_path=_last(sections.callers for sections in said),
+        may_decide_path=_last(sections.may_decide for sections in said),
         overrides=tuple(override for sections in said for override in sections.overrides),
+        server=read_server([sections.server for sections in said if sections.server is not None]),
+        sinks=read_sinks(_last(sections.notify for sections in said)),
+        auth=read_auth(auth),
+        auth_is_said=any(sections.auth_is_said for sections in said),
+        agents=read_agents(agents),
     )
 
 

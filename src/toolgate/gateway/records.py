@@ -111,6 +111,7 @@ def request_row(world: World, sealed: SealedCall) -> SealedRow:
         "rationale": received.rationale,
         "user_input": received.workflow.user_input,
         "barred": received.barred,
+        "claimed": [[mac.hex(), fingerprint.hex()] for mac, fingerprint in received.claimed],
     }
     return _sealed(
         world, sealed.caller.tenant, sealed.call_id, "request", json.dumps(plain, ensure_ascii=False).encode()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from toolgate.ports import (
         Callers,
         Clock,
+        Decider,
         Deps,
         Ids,
         Issuer,
@@ -149,6 +150,7 @@ class World:
     owner: str
     deps: Deps | None = None
     callers: Callers | None = None
+    may_decide: Decider | None = None
     issuer: Issuer | None = None
     sign_in: SignIn | None = None
     agents: Mapping[str, str] = field(default_factory=dict)

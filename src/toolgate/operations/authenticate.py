@@ -28,6 +28,10 @@ REFUSED: Final = Declined(
     "forbidden", "the credential is unknown, expired or revoked; sign in again, or ask for another"
 )
 """The one answer to a credential that does not work. Over HTTP it is a 401."""
+CANNOT_TELL: Final = Declined(
+    "conflict", "the issuer of this credential cannot be asked now; try again in some seconds"
+)
+"""The answer where no key of the issuer is known: it opens nothing, and is no failure of whoever asked."""
 BEARERS: Final = frozenset({"api", "exchanged"})
 """The kinds of token that a header may carry. A session's secret belongs into a cookie, a link's into one sign-in."""
 MAX_SECRET: Final = 128
@@ -50,7 +54,10 @@ async def authenticate(world: World, bearer: str) -> Principal | Declined:
     if not bearer or len(bearer) > MAX_BEARER:
         return refused(f"it is empty, or longer than {MAX_BEARER} characters")
     principal = await world.issuer.principal(bearer)
-    return refused(principal.reason) if isinstance(principal, Declined) else principal
+    if isinstance(principal, Declined):
+        answer = refused(principal.reason)
+        return CANNOT_TELL if principal.why == "conflict" else answer
+    return principal
 
 
 async def look_up(store: Store, keys: Keys, secret: str, *, kinds: frozenset[str]) -> TokenRow | str:

@@ -76,6 +76,20 @@ async def session(world: World, secret: str) -> Principal | Declined:
     return stands_for(row, {})
 
 
+async def peek_session(world: World, secret: str) -> Principal | Declined:
+    """As ``session``, and no sign of life: for what an open page asks by itself, which keeps nobody signed in.
+
+    Raises:
+        StoreUnavailable: if the ledger cannot be read.
+    """
+    row = await look_up(world.store, world.keys, secret, kinds=frozenset({SESSION}))
+    if isinstance(row, str):
+        return refused(row)
+    now = world.clock.monotonic()
+    last, _ = world.sessions_seen.get(row.token_id, (now, 0))
+    return stands_for(row, {}) if now - last < world.session_idle else refused(f"{row.token_id} is idle")
+
+
 async def end_session(world: World, secret: str) -> None:
     """Sign out. A session that ended already is left as it is."""
     row = await look_up(world.store, world.keys, secret, kinds=frozenset({SESSION}))

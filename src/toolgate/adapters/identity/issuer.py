@@ -52,8 +52,14 @@ class OidcIssuer:
         return urlsplit(self._trust.issuer).netloc
 
     async def principal(self, bearer: str) -> Principal | Declined:
-        """Whom an access token stands for; the reason of a refusal is for the log."""
-        claims = await verify_access_token(bearer, self._trust, self._keys.find, now=self._now())
+        """Whom an access token stands for; the reason of a refusal is for the log.
+
+        A ``conflict`` says nothing of the token: no key of the issuer is known, and it cannot be asked now.
+        """
+        try:
+            claims = await verify_access_token(bearer, self._trust, self._keys.find, now=self._now())
+        except Unreachable as fault:
+            return Declined("conflict", f"the issuer cannot be asked: {fault}")
         found = claims if isinstance(claims, Refused) else bearer_of(claims, self._trust)
         return _declined(found.why) if isinstance(found, Refused) else found
 
@@ -96,9 +102,9 @@ class OidcIssuer:
                 "code_verifier": code_verifier,
             }
             answered = await self._ask_for_token(client, metadata, form)
+            return await self._signed_in(client, answered.get("id_token"), nonce)
         except Unreachable as fault:
             return _declined(f"the issuer cannot be asked: {fault}")
-        return await self._signed_in(client, answered.get("id_token"), nonce)
 
     async def _signed_in(self, client: Client, id_token: object, nonce: str) -> Principal | Declined:
         if not isinstance(id_token, str):

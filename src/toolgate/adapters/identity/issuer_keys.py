@@ -30,12 +30,14 @@ class IssuerKeys:
         self._description: Kept[dict[str, Any]] = Kept("the description", self._read_description, clock)
 
     async def find(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
-        """The key that signed, or None if it is not the issuer's as far as can be known now."""
+        """The key that signed, or None if the issuer has no such key. Raises ``Unreachable`` if none is known."""
         keys = self._keys
         known = self._known(kid, algorithm)
         # Old keys: one that was taken back has to be noticed. Whoever notices waits, the others need not.
         if known is None or not (keys.is_fresh or keys.is_asked_for):
             await keys.refresh()
+            if keys.value is None:
+                raise Unreachable("its keys could not be read; they are asked for again in some seconds")
             known = self._known(kid, algorithm)
         return known
 

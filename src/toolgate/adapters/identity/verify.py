@@ -29,7 +29,7 @@ _SIGNED: Final = jwt.PyJWS()
 
 
 async def verify_access_token(token: str, trust: Trust, find_key: FindKey, *, now: float) -> Claims | Refused:
-    """The claims of an access token for this gate; ``now`` in seconds since the epoch.
+    """The claims of an access token for this gate; ``now`` in seconds since the epoch. Raises what ``find_key`` does.
 
     An ID token is none: it says to a client who signed in, and whoever holds one may not act with it.
     """
@@ -66,7 +66,7 @@ async def _verify(
         return header
     key = await find_key(header.get("kid"), header["alg"])
     if key is None:
-        return Refused("no key of the issuer fits its kid and algorithm, or the keys cannot be read")
+        return Refused("no key of the issuer fits its kid and algorithm")
     try:
         # The algorithm was found in the configuration, and the key was made for it and no other.
         claims = json.loads(_SIGNED.decode(token, key, algorithms=[header["alg"]]))

@@ -14,7 +14,10 @@ from toolgate.domain.rows import ByKey, Found
 from toolgate.domain.verdict import PASS, Deny, Replay, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from toolgate.domain.call import SealedCall
+    from toolgate.domain.rows import CallRow
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
 
@@ -61,5 +64,14 @@ def verdict(use: KeyUse, found: Found) -> Verdict:
 def attach_mac(world: World, sealed: SealedCall) -> bytes:
     """What a hold of a call without a key is found by: its workflow and fingerprint."""
     parts = (sealed.caller.tenant, sealed.contract.name, sealed.caller.id, sealed.workflow.id)
+    return _attached(world, parts, sealed.fingerprint)
+
+
+def attach_mac_of(world: World, call: CallRow, fingerprint: bytes) -> bytes:
+    """As ``attach_mac``, of a call in the ledger that had ``fingerprint``."""
+    return _attached(world, (call.tenant, call.tool, call.caller_id, call.workflow_id), fingerprint)
+
+
+def _attached(world: World, parts: Sequence[str], fingerprint: bytes) -> bytes:
     scope = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
-    return world.keys.claim_mac(b"hold" + scope + sealed.fingerprint)
+    return world.keys.claim_mac(b"hold" + scope + fingerprint)
