@@ -1,0 +1,155 @@
+"""From a request to the models that its endpoint declares, or to the problem that names what is wrong.
+
+A ladder, first failure wins: the media type, the JSON (strictly: RFC 7493), the fields. Members that an endpoint hands
+on unjudged, such as a call's arguments, may hold what no JSON of ours may: the gate refuses that, and records it. Not
+here: which forms there are (``requests``), and how large, slow or deep a body may be, which the middleware bounds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from toolgate.domain.canonical import UnfitJson, parse_json
+from toolgate.surfaces.http.problems import FieldError, Problem
+from toolgate.surfaces.rest.requests import Body, Query
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+Q = TypeVar("Q", bound=Query)
+B = TypeVar("B", bound=Body)
+
+_MOST_ERRORS: Final = 20
+_LONGEST_NAME: Final = 100
+_JSON: Final = re.compile(r"application/json(\s*;.*)?", re.IGNORECASE)
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
+_decoder: Final = json.JSONDecoder()
+
+
+def read_query(request: Request, form: type[Q]) -> Q | Problem:
+    """The query string as ``form``."""
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            return Problem(
+                code="bad_request", detail=f"the parameter {name[:_LONGEST_NAME]!r} stands twice in the query"
+            )
+        given[name] = value
+    try:
+        # Strict by its own configuration, but for the fields that say otherwise.
+        return form.model_validate_strings(given)
+    except ValidationError as unfit:
+        return _problem(unfit, "the query does not fit", prefix="?")
+
+
+async def read_body(request: Request, form: type[B]) -> B | Problem:
+    """The body as ``form``."""
+    if not _JSON.fullmatch(request.headers.get("content-type", "")):
+        return Problem(code="unsupported_media_type", detail="send the body as application/json")
+    try:
+        given = members(await request.body(), kept_raw=form.kept_raw)
+    except UnfitJson as unfit:
+        return Problem(code="bad_request", detail=f"the body is no JSON object that can be read: {unfit}")
+    try:
+        return form.model_validate(given)
+    except ValidationError as unfit:
+        return _problem(unfit, "the body does not fit", prefix="#/")
+
+
+def members(raw: bytes, *, kept_raw: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The members of one JSON object; those in ``kept_raw`` as bytes where they are no strict JSON.
+
+    Raises:
+        UnfitJson: for anything else than one object in UTF-8 without a name twice.
+    """
+    if not kept_raw:
+        tree = parse_json(raw, max_bytes=len(raw))
+        if not isinstance(tree, dict):
+            raise UnfitJson("", "it is no object")
+        return tree
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise UnfitJson("", "not valid UTF-8") from None
+    return {
+        name: _judged_later(value) if name in kept_raw else parse_json(value, max_bytes=len(raw))
+        for name, value in _slices(text).items()
+    }
+
+
+def _judged_later(value: str) -> Any:
+    """What the value says, or, where that cannot be said strictly, its bytes: the gate refuses and records them."""
+    try:
+        return parse_json(value)
+    except UnfitJson:
+        return value.encode()
+
+
+def _slices(text: str) -> dict[str, str]:
+    """Each member of the object that ``text`` is, as the text of its value."""
+    at = _after(text, 0, "{", "an object begins with {")
+    found: dict[str, str] = {}
+    if text[at : at + 1] == "}":
+        _end(text, at + 1)
+        return found
+    while True:
+        name, after = _value(text, at)
+        if not isinstance(name, str) or name in found:
+            raise UnfitJson("", "an object has names, each once")
+        begin = _after(text, after, ":", "a name is followed by :")
+        _, end = _value(text, begin)
+        found[name] = text[begin:end]
+        at = _skip(text, end)
+        if text[at : at + 1] == "}":
+            _end(text, at + 1)
+            return found
+        at = _after(text, at, ",", "members are parted by ,")
+
+
+def _value(text: str, at: int) -> tuple[Any, int]:
+    try:
+        return _decoder.raw_decode(text, at)
+    except json.JSONDecodeError as fault:
+        reason = fault.msg[:1].lower() + fault.msg[1:]
+        problem = f"not JSON: {reason} (line {fault.lineno}, column {fault.colno})"
+    except (RecursionError, ValueError):
+        # A number of thousands of digits is refused by Python itself.
+        problem = "a value is too large to read"
+    raise UnfitJson("", problem)  # out of the handler: the decoder's error carries the whole input
+
+
+def _after(text: str, at: int, sign: str, otherwise: str) -> int:
+    at = _skip(text, at)
+    if text[at : at + 1] != sign:
+        raise UnfitJson("", f"not JSON: {otherwise}")
+    return _skip(text, at + 1)
+
+
+def _end(text: str, at: int) -> None:
+    if _skip(text, at) != len(text):
+        raise UnfitJson("", "something follows the object")
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
+
+
+def _problem(unfit: ValidationError, detail: str, *, prefix: str) -> Problem:
+    """What does not fit, field by field. Never the value: a secret in the wrong field must not come back."""
+    found = unfit.errors(include_url=False, include_context=False, include_input=False)
+    errors = [
+        FieldError(prefix + "/".join(_name(part) for part in error["loc"]), error["msg"])
+        for error in found[:_MOST_ERRORS]
+    ]
+    return Problem(code="bad_request", detail=detail, errors=errors)
+
+
+def _name(part: int | str) -> str:
+    """One step of a JSON pointer (RFC 6901)."""
+    text = str(part)[:_LONGEST_NAME].replace("~", "~0").replace("/", "~1")
+    return "".join(char if char.isprintable() else "?" for char in text)
