@@ -1,0 +1,50 @@
+"""What tells an open page that something happened: one word, after which the page fetches what it shows anew.
+
+No content travels here, so that there is one place that decides what somebody sees: the page. Not here: the feed and
+the form of a stream (``surfaces.http``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolgate.surfaces.console.session import Page, Visit, peek
+from toolgate.surfaces.http.streams import Message, event_stream
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from toolgate.domain.principal import Principal
+    from toolgate.surfaces.http.credentials import NotSignedIn
+    from toolgate.surfaces.http.feed import FeedEvent, Resync
+
+_CHANGED = Message("changed", "")
+
+
+async def events(visit: Visit) -> Response:
+    """Each event of the visitor's tenant, as ``changed``."""
+
+    async def identify(request: Request) -> Principal | NotSignedIn:
+        return await peek(visit.office, request)
+
+    def of_their_tenant(event: FeedEvent) -> bool:
+        return event.tenant == visit.principal.tenant
+
+    return event_stream(
+        visit.office,
+        visit.request,
+        principal=visit.principal,
+        identify=identify,
+        wanted=of_their_tenant,
+        render=_changed,
+        # A page is older than its stream: what happened between the two nobody would tell it.
+        greeting=_CHANGED,
+    )
+
+
+def _changed(event: FeedEvent | Resync) -> Message:  # noqa: ARG001 - what it was is told by the page
+    return _CHANGED
+
+
+PAGES = (Page("GET", "/events", events),)
