@@ -6,7 +6,7 @@ edit itself (``edit_approval``), and the list of tools (``list_tools``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.operations.review_approval import review_approval
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from toolgate.domain.contract import Contract
     from toolgate.domain.principal import Principal
     from toolgate.gateway.world import World
+
+SEVERAL: Final = "each call of this tool needs several people, and a grant stands for one vote"
 
 
 async def asked_contract(world: World, approval_id: str, *, by: Principal) -> Contract | Declined:
@@ -27,8 +29,14 @@ async def asked_contract(world: World, approval_id: str, *, by: Principal) -> Co
 
 async def grantable_contract(world: World, tool: str, *, by: Principal) -> Contract | Declined:
     """The contract of a tool that somebody wants to make a grant for; whether they may is ``make_grant``'s to say."""
-    why = forbids(by, Action.GRANT)
-    return _contract(world, tool) if why is None else Declined("forbidden", why)
+    if (why := forbids(by, Action.GRANT)) is not None:
+        return Declined("forbidden", why)
+    contract = _contract(world, tool)
+    if isinstance(contract, Declined) or contract.approval is None:
+        return contract
+    if all(part.quorum > 1 for part in contract.approval.parts):
+        return Declined("conflict", SEVERAL)
+    return contract
 
 
 async def grantable_tools(world: World, *, by: Principal) -> tuple[str, ...]:
@@ -40,6 +48,7 @@ async def grantable_tools(world: World, *, by: Principal) -> tuple[str, ...]:
         for name, registered in sorted(world.registry.items())
         if (asks := registered.contract.approval) is not None
         and any(part.approvers & by.caller.roles for part in asks.parts)
+        and any(part.quorum == 1 for part in asks.parts)
     )
 
 

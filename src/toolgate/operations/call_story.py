@@ -77,7 +77,9 @@ class Story:
     @property
     def in_doubt(self) -> bool:
         """Whether somebody has to say how its effect ended."""
-        return self.row.effect_state is EffectState.UNKNOWN
+        if self.row.effect_state is EffectState.UNKNOWN:
+            return True
+        return self.row.effect_state is not None and self.row.incident is not None
 
     @property
     def may_still_run(self) -> bool:

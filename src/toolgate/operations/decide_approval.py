@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from toolgate.domain.commands import DecideApproval, Done, NotAllowed
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.redaction import redact_text
+from toolgate.operations.may_decide import facts_of, forbidden_by_rule
 from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ async def decide_approval(
     review = await find_review(world, approval_id, tenant=by.tenant)
     if review is None:
         return NO_SUCH_APPROVAL
+    if decision == "approve" and (why := await forbidden_by_rule(world, by, facts_of(review))):
+        return Declined("forbidden", why)
     seen = review.row.digest if digest is None else digest
     answer = await world.store.execute(DecideApproval(approval_id, decision, by.caller, text, seen))
     match answer:

@@ -15,19 +15,20 @@ from toolgate.domain.commands import Done, EditApproval, NotAllowed
 from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
 from toolgate.domain.ledger import stored_requirement
 from toolgate.domain.principal import Action, Declined, forbids
-from toolgate.domain.rows import ApprovalRow, ClaimRow, Resealed
+from toolgate.domain.rows import ApprovalRow, CallRow, ClaimRow, Resealed
 from toolgate.domain.verdict import Deny, Hold
 from toolgate.gateway import records
 from toolgate.gateway.flight import Flight
 from toolgate.gateway.gates import approval as approval_gate
 from toolgate.gateway.gates import permission
-from toolgate.gateway.gates.idempotency import attach_mac
+from toolgate.gateway.gates.idempotency import attach_mac, attach_mac_of
 from toolgate.gateway.prepare.find import NotFound, find
 from toolgate.gateway.prepare.identify import identify
 from toolgate.gateway.prepare.seal import Unfit, seal
 from toolgate.gateway.scope import Scope
 from toolgate.gateway.spine import leave_quietly
 from toolgate.operations.decide_approval import SAY_WHY, said
+from toolgate.operations.may_decide import facts_of, forbidden_by_rule
 from toolgate.operations.reread import reread
 from toolgate.operations.reveal_masked import UNREADABLE
 from toolgate.operations.review import Difference, Review, differences
@@ -118,6 +119,14 @@ def _claim(world: World, sealed: SealedCall, before: bytes | None) -> ClaimRow |
     return None if sealed.key_mac == before else records.claim_row(sealed, sealed.key_mac)
 
 
+def _claimed(
+    world: World, call: CallRow, before: tuple[tuple[bytes, bytes], ...]
+) -> tuple[tuple[bytes, bytes], ...]:
+    """The keys of every revision so far, each with the fingerprint that claimed it: all of them stay the call's."""
+    mac = call.key_mac or attach_mac_of(world, call, call.fingerprint)
+    return before if mac in dict(before) else (*before, (mac, call.fingerprint))
+
+
 async def _draft(
     world: World, approval_id: str, changes: Mapping[str, Any], *, by: Principal
 ) -> _Draft | Declined:
@@ -130,6 +139,8 @@ async def _draft(
         return Declined("forbidden", why)
     if not review.is_open:
         return Declined("conflict", f"it is {review.state} already")
+    if why := await forbidden_by_rule(world, by, {**facts_of(review), "action": "edit"}):
+        return Declined("forbidden", why)
     registered = world.registry.get(review.row.tool)
     if registered is None or registered.contract.digest != review.call.contract_digest:
         return Declined(
@@ -160,7 +171,7 @@ async def _judged(
     """The steps of the pipeline up to the hold, for the new arguments; nothing is reserved, claimed or run."""
     started = world.clock.monotonic()
     flight = Flight(
-        replace(received, arguments=arguments),
+        replace(received, arguments=arguments, claimed=_claimed(world, review.call, received.claimed)),
         lambda _: None,
         started=started,
         deadline=started + world.registry[received.tool].contract.timeout,
@@ -191,12 +202,9 @@ async def _drafted(world: World, flight: Flight, review: Review, sealed: SealedC
     asked = await approval_gate.judge(world, flight, sealed)
     if isinstance(asked, Hold):
         required = required.merged(asked.requirement)
-    row = await records.approval_row(world, flight, sealed, required, now=world.clock.now())
-    row = row._replace(
-        approval_id=review.row.approval_id,
-        revision=review.row.revision + 1,
-        expires_at=review.row.expires_at,
-    )
+    # What the new arguments demand may leave less time than was left; the ledger takes the earlier end.
+    row = await records.approval_row(world, flight, sealed, required, now=review.now)
+    row = row._replace(approval_id=review.row.approval_id, revision=review.row.revision + 1)
     return _Draft(review=review, sealed=sealed, approval=row)
 
 

@@ -24,6 +24,7 @@ from toolgate.domain.redaction import redact_text
 from toolgate.domain.rows import ByGrant, Event, GrantRow
 from toolgate.domain.trail import plain_record
 from toolgate.operations.decide_approval import SAY_WHY, said
+from toolgate.operations.may_decide import forbidden_by_rule
 from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review
 
 if TYPE_CHECKING:
@@ -84,6 +85,18 @@ async def make_grant(
     contract = registered.contract
     if refused := _unfit(contract, by, bounds, caller_id=caller_id, agent=agent, lasting=lasting, uses=uses):
         return refused
+    facts = {
+        "action": "grant",
+        "tool": tool,
+        "tenant": by.tenant,
+        "bounds": _plain(bounds),
+        "requester": caller_id,
+        "agent": agent,
+        "seconds": lasting,
+        "uses": uses,
+    }
+    if why := await forbidden_by_rule(world, by, facts):
+        return Declined("forbidden", why)
     if approval_id is not None and await find_review(world, approval_id, tenant=by.tenant) is None:
         return NO_SUCH_APPROVAL
     now = await world.store.now()

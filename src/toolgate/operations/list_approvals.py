@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from toolgate.domain.approval import may_see
+from toolgate.domain.ledger import stored_requirement
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.rows import ByApproval
 from toolgate.operations.review import Review, reviewed
@@ -58,11 +60,18 @@ async def list_approvals(
 
 
 async def _wanted(world: World, row: ApprovalRow, now: int, by: Principal, *, for_me: bool) -> Review | None:
-    review = reviewed(await world.store.find(ByApproval(row.approval_id)), now)
-    if review is None:
+    everything = not for_me and (row.caller_id == by.id or forbids(by, Action.SEE_ALL_CALLS) is None)
+    if not everything and _is_none_of_theirs(row, by):
+        # Told by the row alone: what was said of it is read for those that are shown.
         return None
-    if for_me:
-        return review if review.why_not(by) is None else None
-    if review.row.caller_id == by.id or forbids(by, Action.SEE_ALL_CALLS) is None:
-        return review
-    return review if review.may_look(by) is None else None
+    review = reviewed(await world.store.find(ByApproval(row.approval_id)), now)
+    if review is None or (for_me and review.why_not(by) is not None):
+        return None
+    return review
+
+
+def _is_none_of_theirs(row: ApprovalRow, by: Principal) -> bool:
+    if forbids(by, Action.DECIDE):
+        return True
+    demanded = stored_requirement(row)
+    return may_see(demanded, by.caller, requester=row.caller_id, tenant=row.tenant) is not None

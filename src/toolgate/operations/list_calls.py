@@ -24,19 +24,27 @@ MOST: Final = 200
 
 async def list_calls(world: World, wanted: CallFilter, *, by: Principal) -> CallPage | Declined:
     """A page of the calls that ``by`` may see and that fit ``wanted``; its tenant and limit are bounded here."""
-    bounded = replace(wanted, tenant=by.tenant, limit=min(max(wanted.limit, 1), MOST))
+    bounded = seen_by(replace(wanted, limit=min(max(wanted.limit, 1), MOST)), by)
+    if isinstance(bounded, Declined):
+        return bounded
+    return CallPage(()) if bounded is None else await world.store.calls(bounded)
+
+
+def seen_by(wanted: CallFilter, by: Principal) -> CallFilter | Declined | None:
+    """What is left of ``wanted`` for ``by``: within their tenant, and without the right to see all, their own calls.
+
+    None where that is nothing.
+    """
+    bounded = replace(wanted, tenant=by.tenant)
     if forbids(by, Action.SEE_ALL_CALLS) is None:
-        return await world.store.calls(bounded)
+        return bounded
     if (why := forbids(by, Action.CALL_TOOLS)) is not None:
         return Declined("forbidden", why)
     if bounded.caller_id not in {None, by.id}:
-        return CallPage(())
-    bounded = replace(bounded, caller_id=by.id)
-    if by.agent is not None:
-        if bounded.agent not in {None, by.agent}:
-            return CallPage(())
-        bounded = replace(bounded, agent=by.agent)
-    return await world.store.calls(bounded)
+        return None
+    if by.agent is not None and bounded.agent not in {None, by.agent}:
+        return None
+    return replace(bounded, caller_id=by.id, agent=bounded.agent if by.agent is None else by.agent)
 
 
 def may_see_call(row: CallRow, by: Principal) -> bool:

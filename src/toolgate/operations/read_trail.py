@@ -73,7 +73,10 @@ ANY_EVENT: Final = TrailFilter()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrailPage:
-    """Events as flat lines with their number, newest first; ``next`` is the cursor to go on from."""
+    """Events as flat lines with their number, newest first; ``next`` is the cursor to go on from.
+
+    The number counts all events of the store, or those of one call where one call was asked for.
+    """
 
     rows: tuple[tuple[int, dict[str, Any]], ...]
     next: int | None
@@ -91,9 +94,11 @@ async def read_trail(
     if (why := forbids(by, Action.READ_AUDIT)) is not None:
         return Declined("forbidden", why)
     limit = min(max(limit, 1), MOST)
+    fits = _Fits(wanted, by.tenant)
+    if wanted.call_id is not None:
+        return await _of_one_call(world.store, wanted.call_id, fits, before=before, limit=limit)
     if before is None and wanted.until is not None:
         before = await _place_of(world.store, wanted.until + _SLACK)
-    fits = _Fits(wanted, by.tenant)
     rows: list[tuple[int, dict[str, Any]]] = []
     looked_at = 0
     while looked_at < MOST_LOOKED_AT:
@@ -109,6 +114,23 @@ async def read_trail(
             return TrailPage(rows=tuple(rows), next=None)
         looked_at += len(changes)
     return TrailPage(rows=tuple(rows), next=before)
+
+
+async def _of_one_call(
+    store: Store, call_id: str, fits: _Fits, *, before: int | None, limit: int
+) -> TrailPage:
+    """The events of one call, which an index finds wherever they stand."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    number = 0
+    async for stored in store.records(call_id=call_id):
+        number += 1
+        line = fits.line(stored.record)
+        if line is not None and (before is None or number < before):
+            found.append((number, line))
+        if number == MOST_LOOKED_AT:
+            break
+    rows = found[::-1][:limit]
+    return TrailPage(rows=tuple(rows), next=rows[-1][0] if len(found) > limit else None)
 
 
 class _Fits:

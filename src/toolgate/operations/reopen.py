@@ -20,7 +20,7 @@ from toolgate.operations.handle_call import board
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
     from toolgate.domain.commands import DraftHold
-    from toolgate.domain.rows import CallRow
+    from toolgate.domain.rows import ApprovalRow, CallRow
     from toolgate.gateway.world import World
 
 
@@ -35,8 +35,26 @@ async def reopened(world: World, row: CallRow, sealed: SealedCall) -> DraftHold 
     flight = board(world, again.received, lambda _: None)
     flight.scope = Scope(world)
     try:
-        return await hold_command(world, flight, again, stored_requirement(approval))
+        return _as_it_was(
+            await hold_command(world, flight, again, stored_requirement(approval)), again, approval
+        )
     finally:
         # A preview may have entered deps; what they raise on leaving says nothing about the call that is resolved.
         await leave_quietly(flight, None)
         world.flights.pop(again.call_id, None)
+
+
+def _as_it_was(command: DraftHold, again: SealedCall, approval: ApprovalRow) -> DraftHold:
+    """With all that edits left behind: who made one may still not approve it, and every key is still the call's.
+
+    A key keeps the fingerprint that claimed it, so that whoever asks again for what they asked first finds the call.
+    """
+    claims = dict(again.received.claimed)
+    claims.setdefault(command.claim.key_mac, command.claim.fingerprint)
+    own, *others = (
+        command.claim._replace(key_mac=mac, fingerprint=claims[mac])
+        for mac in sorted(claims, key=lambda mac: mac != command.claim.key_mac)
+    )
+    barred = tuple(sorted({*command.approval.barred, *approval.barred}))
+    drafted = command.approval._replace(revision=approval.revision, barred=barred)
+    return command._replace(claim=own, also=tuple(others), approval=drafted)

@@ -38,4 +38,8 @@ async def reread(world: World, row: CallRow) -> ReceivedCall | None:
         trace=row.trace,
         rationale=request["rationale"],
         barred=tuple(request.get("barred", ())),
+        claimed=tuple(
+            (bytes.fromhex(mac), bytes.fromhex(fingerprint))
+            for mac, fingerprint in request.get("claimed", ())
+        ),
     )
