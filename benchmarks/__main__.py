@@ -1,7 +1,8 @@
 """``python -m benchmarks [--quick] [--only SECTION] [--json FILE]``: measure, show ratios, compare with the targets.
 
 Sections: ``calls`` (side by side at 1, 16 and 128 waiting callers), ``tools`` (1, 100, 1 000 registered),
-``history`` (1 000 and 1 000 000 rows), ``memory`` (a million calls). Nothing is asserted: a missed target is
+``history`` (1 000 and 1 000 000 rows), ``memory`` (a million calls), ``office`` (every page and endpoint on a million
+calls and ten thousand open approvals, and fifty watchers). Nothing is asserted: a missed target is
 shown as missed.
 """
 

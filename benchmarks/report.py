@@ -28,6 +28,9 @@ def show(console: Console, name: str, found: dict[str, Any]) -> None:
             f"{found['second_half_median']:.0f} MiB in the second"
         )
         return
+    if name == "office":
+        _show_office(console, found)
+        return
     for key, samples in found.items():
         title = {
             "calls": f"{key} waiting callers",
@@ -98,6 +101,32 @@ def _targets(name: str, found: dict[str, Any]) -> list[str]:
         )
         for kind, short, long, bound in pairs
     ]
+
+
+def _show_office(console: Console, found: dict[str, Any]) -> None:
+    console.print(
+        f"{found['calls']:,} calls behind, {found['pending']:,} approvals open, over HTTP on loopback"
+    )
+    answers = {**found["pages"], **found["endpoints"]}
+    table = Table(box=None, pad_edge=False)
+    table.add_column("milliseconds", overflow="fold")
+    for column in ("status", "median", "slowest", "KiB"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
+    for name, answer in answers.items():
+        times = (f"{answer.median_ms:.1f}", f"{answer.slowest_ms:.1f}")
+        table.add_row(name, str(answer.status), *times, f"{answer.bytes / 1024:.0f}")
+    console.print(table)
+    worst = max(answers.values(), key=lambda answer: answer.median_ms)
+    console.print(
+        _line(f"slowest median, {worst.path}, ms", worst.median_ms, "< 200 ms", met=worst.median_ms < 200),
+        markup=False,
+    )
+    seen = found["watchers"]
+    console.print(
+        f"{seen['watchers']} watchers: {seen['idle_cpu_percent']} % CPU of the server while nothing happens; "
+        f"{seen['decisions']} decisions, {seen['heard']} of {seen['expected']} events arrived, median "
+        f"{seen['median_ms']} ms, 95th percentile {seen['p95_ms']} ms, {seen['cpu_ms_per_decision']} ms CPU a decision"
+    )
 
 
 def _line(what: str, seen: float, target: str, *, met: bool) -> str:

@@ -11,6 +11,7 @@ import psutil
 
 from benchmarks import history, subjects
 from benchmarks.measure import Call, load, side_by_side
+from benchmarks.office import office
 
 Note = Callable[[str], None]
 Section = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
@@ -98,4 +99,10 @@ async def memory(folder: Path, *, quick: bool, note: Note) -> dict[str, Any]:
     }
 
 
-ALL: dict[str, Section] = {"calls": calls, "tools": tools, "history": growth, "memory": memory}
+ALL: dict[str, Section] = {
+    "calls": calls,
+    "tools": tools,
+    "history": growth,
+    "memory": memory,
+    "office": office,
+}

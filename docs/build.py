@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import click
+from pydantic import BaseModel
 
 import toolgate
 from toolgate.cli.app import app
 from toolgate.cli.exits import MEANINGS
+from toolgate.config.notify import KEYS as SINK_KEYS
 from toolgate.domain.errors import ToolgateError
 from toolgate.domain.lifecycle import diagrams
-from toolgate.domain.outcome import ERRORS
+from toolgate.domain.notice import TOPICS
+from toolgate.domain.outcome import ERRORS, ErrorType, WorldEffect
 from toolgate.domain.trail import FLAT_NAMES
+from toolgate.surfaces.http.problems import KINDS
+from toolgate.surfaces.rest.endpoint import Endpoint
+from toolgate.surfaces.rest.endpoints import ENDPOINTS
+from toolgate.surfaces.rest.openapi import needs_in_words
+from toolgate.surfaces.rest.statuses import DID_SOMETHING, status_of_error
+from toolgate.webhooks import verify
 
 FOLDER = Path(__file__).parent / "reference"
 HEADER = "<!-- Written by docs/build.py from the code. Change the code, then run `make docs`. -->\n\n"
@@ -172,6 +183,120 @@ def _commands(
                 yield from _commands(child, (*path, name))
 
 
+def notifications() -> str:
+    topics = [f"| `{topic}` | {meaning} |" for topic, meaning in TOPICS.items()]
+    keys = [f"| `{key}` | {meaning} |" for key, meaning in SINK_KEYS.items()]
+    return "\n".join(
+        [
+            "# Notifications\n",
+            "New topics may come, none changes its meaning. How to receive them:",
+            "[how to tell people](../how-to/notifications.md).\n",
+            "| topic | says |",
+            "| --- | --- |",
+            *topics,
+            "\n## Keys of `[[approvals.notify]]`\n",
+            "| key | says |",
+            "| --- | --- |",
+            *keys,
+            "\n## `toolgate.webhooks.verify`\n",
+            "```text",
+            _signature("verify", verify),
+            "",
+            inspect.getdoc(verify) or "",
+            "```",
+        ]
+    )
+
+
+def rest() -> str:
+    summaries = [f"| [`{row.method} {row.path}`](#{_anchor(row)}) | {row.summary} |" for row in ENDPOINTS]
+    ends = [
+        f"| `{error.value}` | {int(status_of_error(error, WorldEffect.NONE))} | {KINDS[error.value].title} |"
+        for error in ErrorType
+    ]
+    return "\n".join(
+        [
+            "# REST\n",
+            "Drawn from the table in `toolgate/surfaces/rest/endpoints.py`, as `/v1/openapi.json` is. How to use it:",
+            "[how to use it over REST](../how-to/rest.md).\n",
+            "| endpoint | what it does |",
+            "| --- | --- |",
+            *summaries,
+            "\n## How a call ends\n",
+            "The status of `POST /v1/calls` by `error_type`, where the call did nothing. One that did something, or",
+            f"may have, answers {int(DID_SOMETHING)} whatever its error type.\n",
+            "| error_type | status | title |",
+            "| --- | --- | --- |",
+            *ends,
+            "",
+            *(line for row in ENDPOINTS for line in _endpoint(row)),
+        ]
+    )
+
+
+def _anchor(row: Endpoint) -> str:
+    return re.sub(r"[^a-z0-9 _-]", "", f"{row.method} {row.path}".lower()).replace(" ", "-")
+
+
+def _endpoint(row: Endpoint) -> Iterator[str]:
+    yield f"## {row.method} {row.path}\n"
+    yield f"{inspect.getdoc(row.handler)}\n\n{needs_in_words(row)}\n"
+    for of, model in (("query", row.query), ("body", row.body), ("form", row.form)):
+        if model is not None and model.model_fields:
+            yield f"| {of} | type | default | |\n| --- | --- | --- | --- |"
+            yield from _fields(model)
+            yield ""
+    yield "| status | answer |\n| --- | --- |"
+    for status, says in row.answers.items():
+        content = says.content if isinstance(says.content, str) else says.content.__name__
+        yield f"| {int(status)} | {says.description} (`{content}`) |"
+    others = sorted(row.statuses() - set(row.answers))
+    yield f"| {', '.join(str(int(status)) for status in others)} | problem details |\n"
+
+
+def _fields(model: type[BaseModel]) -> Iterator[str]:
+    schema = model.model_json_schema()
+    for name, field in schema.get("properties", {}).items():
+        ways = [way for way in field.get("anyOf", [field]) if way != {"type": "null"}]
+        kinds = " or ".join(_kind(way) for way in ways)
+        default = "required" if name in schema.get("required", []) else _default_of(field)
+        said = str(field.get("description", "")).replace("|", "\\|")
+        yield f"| `{name}` | {kinds} | {default} | {said} |"
+
+
+def _kind(way: dict[str, Any]) -> str:
+    if "enum" in way:
+        return ", ".join(f"`{value}`" for value in way["enum"])
+    if "$ref" in way:
+        return f"`{way['$ref'].rpartition('/')[2]}`"
+    kind = str(way.get("format") or way.get("type", "any"))
+    least = way.get("minLength", way.get("minimum", way.get("minItems")))
+    most = way.get("maxLength", way.get("maximum", way.get("maxItems")))
+    if most is None:
+        return kind
+    return f"{kind}, {'at most ' if least is None else f'{least} to '}{most}"
+
+
+def _default_of(field: dict[str, object]) -> str:
+    default = field.get("default")
+    return "" if default is None else f"`{json.dumps(default)}`"
+
+
+def problems() -> str:
+    rows = [f"| `/problems/{code}` | {kind.status} | {kind.title} |" for code, kind in KINDS.items()]
+    return "\n".join(
+        [
+            "# Problems\n",
+            "What a refused request over HTTP is told, as problem details (RFC 9457, `application/problem+json`):",
+            "`type`, `title`, `status`, `detail`, `instance`, `request_id`, `errors` where fields are wrong, and",
+            "`outcome` where a call was made. New types may come, none changes its meaning.\n",
+            "| type | status | title |",
+            "| --- | --- | --- |",
+            *rows,
+        ]
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "error-types.md": error_types,
     "lifecycle.md": lifecycle,
@@ -180,6 +305,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "audit-record.md": audit_record,
     "exceptions.md": exceptions,
     "commands.md": commands,
+    "notifications.md": notifications,
+    "problems.md": problems,
+    "rest.md": rest,
 }
 
 

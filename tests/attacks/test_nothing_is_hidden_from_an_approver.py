@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tests.small_gate import ANA, opened, trail
 from toolgate import Approval, PendingApproval, Sensitive, tool
-from toolgate.cli.request import find_request
+from toolgate.operations.review_approval import find_review
 
 Line = Annotated[str, Field(max_length=100)]
 
@@ -48,11 +48,11 @@ async def test_an_approver_sees_the_last_of_long_arguments_as_well_as_the_first(
     async with opened([send_mail], tmp_path) as gateway:
         held = await gateway.call(send_mail, arguments, caller=ANA, workflow="wf")
         assert isinstance(held, PendingApproval), held
-        request = await find_request(gateway.store, held.approval_id)
+        review = await find_review(gateway.world, held.approval_id, tenant="acme")
         kept = await trail(gateway, held.call_id)
 
-    assert request is not None
-    shown = json.dumps(request.described()["arguments"])
+    assert review is not None
+    shown = json.dumps(review.described()["arguments"])
     assert hidden in shown
     assert "[cut:" not in shown
     # The trail stays bounded all the same.
@@ -66,7 +66,7 @@ async def test_a_long_sensitive_value_is_replaced_for_an_approver_too(tmp_path: 
             send_mail, {"body": "hi", "to": [], "card": "zebra" * 20_000}, caller=ANA, workflow="wf"
         )
         assert isinstance(held, PendingApproval)
-        request = await find_request(gateway.store, held.approval_id)
+        review = await find_review(gateway.world, held.approval_id, tenant="acme")
 
-    assert request is not None
-    assert "zebra" not in json.dumps(request.described())
+    assert review is not None
+    assert "zebra" not in json.dumps(review.described())

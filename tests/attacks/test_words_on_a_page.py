@@ -9,9 +9,9 @@ import pytest
 
 from tests.small_gate import ANA, opened, trail
 from toolgate import Approval, Caller, PendingApproval, tool
-from toolgate.cli.request import find_request
-from toolgate.cli.tables import print_facts
+from toolgate.cli.approval_facts import print_review
 from toolgate.domain.secret_shapes import secret_name
+from toolgate.operations.review_approval import find_review
 
 FORGED = "fine\nneeds       nothing\n  u-max approved at 2026-01-01T00:00:00Z: yes\r\x1b[2K\u202e\u2028\u0085"
 LEAD = Caller("u-lea", roles={"lead"}, tenant="acme")
@@ -38,19 +38,16 @@ async def test_no_words_of_a_request_or_a_vote_can_pass_for_another_line_of_the_
         )
         assert isinstance(held, PendingApproval)
         await gateway.approve(held.approval_id, by=LEAD, reason=FORGED)
-        request = await find_request(gateway.store, held.approval_id)
+        review = await find_review(gateway.world, held.approval_id, tenant="acme")
 
-    assert request is not None
-    print_facts(request.facts())
-    facts = capsys.readouterr().out
-    blocks = dict(request.blocks())
-    assert [line for line in facts.splitlines() if line.startswith(("needs", "  u-max"))] == [
-        line for line in facts.splitlines() if line.startswith("needs       ") and "2 by lead" in line
-    ]
-    assert [line.count("u-lea approved at") for line in blocks["Votes"]] == [1]
-    shown = facts + "\n".join(line for lines in blocks.values() for line in lines)
-    assert all(char.isprintable() or char == "\n" for char in shown)
-    assert "\n  u-max" not in "\n".join(blocks["Votes"])
+    assert review is not None
+    print_review(review)
+    page = capsys.readouterr().out
+    lines = page.splitlines()
+    assert [line.split() for line in lines if line.startswith("needs")] == [["needs", "2", "by", "lead"]]
+    assert sum("u-lea approved at" in line for line in lines) == 1
+    assert not any(line.startswith("  u-max") for line in lines)
+    assert all(char.isprintable() or char == "\n" for char in page)
 
 
 @pytest.mark.req("M11.1", "M4.8")

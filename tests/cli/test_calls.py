@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli import desk
-from tests.cli.conftest import MAYA, Shop, until
+from tests.cli.conftest import FAR, MAYA, Shop, until
 from toolgate import Gateway, Unknown
 from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.rows import ByCall
 from toolgate.ports import CallFilter
+from toolgate.testing.clock import FakeClock
 
 
 async def lose_a_reply(gateway: Gateway, order_id: int = 5) -> Unknown:
@@ -100,6 +101,7 @@ async def test_no_workflow_is_invented_where_the_key_needs_one(shop: Shop) -> No
 
     assert ran.code == 1
     assert "workflow" in ran.json["message"]
+    assert "--workflow ID" in ran.err
     assert desk.refunds == []
 
 
@@ -161,6 +163,64 @@ async def test_a_call_is_shown_with_its_events_and_no_sensitive_value(shop: Shop
     assert "4242" not in shown.out + json.dumps(data)
     assert [event["transition"] for event in data["events"]] == ["intended", "settled"]
     assert (await shop("calls", "show", "call_none")).code == 1
+
+
+@pytest.mark.req("M11.14")
+async def test_calls_are_narrowed_by_agent_error_and_time_and_collected_page_by_page(shop: Shop) -> None:
+    async with shop.gateway() as gateway:
+        for order in range(1, 9):
+            agent = "assistant" if order == 1 else "other"
+            await gateway.call("read_order", {"order_id": order}, caller=MAYA, agent=agent)
+        refused = await gateway.call("read_order", {"order_id": -1}, caller=MAYA, agent="other")
+
+        by_agent = (await shop("calls", "list", "--agent", "assistant", "--json")).json
+        by_error = (await shop("calls", "list", "--error", "invalid_arguments", "--json")).json
+        before = (await shop("calls", "list", "--until", "2099-01-01T00:00:00Z", "--json")).json
+        some = await shop("calls", "list", "--limit", "2")
+        (last,) = [word for word in some.out.split() if word.startswith("call_")][-1:]
+        rest = (await shop("calls", "list", "--before", last, "--json")).json
+
+    assert len(by_agent) == 1
+    assert [row["call_id"] for row in by_error] == [refused.call_id]
+    assert before == []
+    assert f"--before {last}" in some.out
+    assert len(rest) == 7
+
+
+@pytest.mark.req("X1.8")
+async def test_what_is_about_to_become_unknown_is_said_beside_what_is(shop: Shop) -> None:
+    later = Shop(shop.folder, FakeClock(now=FAR + 60_000_000))
+    async with shop.gateway(lease=1.0) as gateway, later.gateway() as other:
+        calling = asyncio.ensure_future(gateway.call("send_mail", {"to": "ada"}, caller=MAYA))
+        await asyncio.to_thread(shop.clock.wait_for_alarm, within=5.0)
+        await until(lambda: intended(gateway))
+        before = await shop("calls", "list", "--unresolved")
+        # Any record moves the store's time on, past the lease.
+        await other.call("read_order", {"order_id": 1}, caller=MAYA)
+        lapsed = await shop("calls", "list", "--unresolved")
+        of_others = await shop("calls", "list", "--unresolved", "--tenant", "umbra")
+        desk.mail_may_go.set()
+        await calling
+
+    assert "ran past" not in before.out + of_others.out
+    assert "1 call ran past the time that its gateway had for it, and becomes unknown" in " ".join(
+        lapsed.out.split()
+    )
+    assert "none is running" in " ".join(lapsed.out.split())
+
+
+@pytest.mark.req("M11.14")
+async def test_long_words_of_an_event_are_wrapped(shop: Shop) -> None:
+    ruth = await shop.token("u-ruth", "operator")
+    async with shop.gateway() as gateway:
+        unknown = await lose_a_reply(gateway)
+        words = "seen in the books of the carrier, " * 6
+        await shop("calls", "resolve", unknown.call_id, "--applied", "--reason", words, token=ruth)
+
+        shown = await shop("calls", "show", unknown.call_id)
+
+    assert max(len(line) for line in shown.out.splitlines()) <= 80
+    assert words.strip() in " ".join(shown.out.split())
 
 
 # --- resolve --------------------------------------------------------------------------------------------------
@@ -248,7 +308,7 @@ async def test_not_applied_is_refused_while_a_live_gateway_may_still_be_running_
 
 
 async def intended(gateway: Gateway) -> bool:
-    return bool(await gateway.store.calls(CallFilter(status="running")))
+    return bool((await gateway.store.calls(CallFilter(status="running"))).rows)
 
 
 async def is_known(gateway: Gateway, call_id: str) -> bool:

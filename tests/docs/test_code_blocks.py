@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from toolgate.config import overrides, sections
+from toolgate.config import auth, notify, overrides, sections, server
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -81,6 +83,16 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not is_design(page)], ids=name)
 def test_the_commands_of_a_page_end_as_it_says(page: Path, tmp_path: Path) -> None:
+    try:
+        _run_commands(page, tmp_path)
+    finally:
+        # A page that starts a server ends it; one that fails half-way leaves it to us.
+        for left in tmp_path.glob("*.pid"):
+            with suppress(ProcessLookupError):
+                os.kill(int(left.read_text(encoding="utf-8")), signal.SIGTERM)
+
+
+def _run_commands(page: Path, tmp_path: Path) -> None:
     for block in blocks(page):
         if block.language == "toml" and block.body.startswith("# toolgate.toml"):
             (tmp_path / "toolgate.toml").write_text(block.body, encoding="utf-8")
@@ -140,5 +152,8 @@ def test_every_key_of_the_configuration_is_documented() -> None:
         *sections.NOT_BUILT,
         *sections.SECTIONS,
         *sections.LIMITS,
+        *(name.removeprefix("oidc.") for name in auth.READERS),
+        *notify.KEYS,
+        *server.KEYS,
     }
     assert [key for key in sorted(keys) if f"{key}`" not in page and f"[{key}" not in page] == []

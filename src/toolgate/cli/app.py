@@ -24,12 +24,19 @@ from toolgate.domain.redaction import redact_text
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "demo": ("toolgate.cli.demo:demo", "Run a scripted agent's day through the real gate."),
+        "init": ("toolgate.cli.init:init", "Write a first configuration and two example tools."),
+        "serve": ("toolgate.cli.serve:serve", "Serve the tools over HTTP, with a console for people."),
         "tools": ("toolgate.cli.tools:tools", "List the tools, and what their contracts promise."),
         "check": ("toolgate.cli.check:check", "Ask the eleven questions of every tool."),
         "call": ("toolgate.cli.call:call", "Call a tool through the gate."),
         "approvals": ("toolgate.cli.approvals:approvals", "See what waits for a person, and decide."),
+        "grants": ("toolgate.cli.grants:grants", "See, give and revoke consent beforehand."),
         "calls": ("toolgate.cli.calls:calls", "See what became of calls, and resolve unknown ones."),
         "audit": ("toolgate.cli.audit:audit", "Read, search, verify and export the trail."),
+        "notifications": (
+            "toolgate.cli.notifications:notifications",
+            "See what did not arrive, and send it again.",
+        ),
         "tokens": ("toolgate.cli.tokens:tokens", "Make and revoke the tokens that people act by."),
         "migrate": ("toolgate.cli.migrate:migrate", "Bring the store's schema up to date."),
     }
@@ -96,8 +103,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 def app() -> None:
     """The gate between a model and your systems.
 
-    Commands read toolgate.toml in the working directory; --config FILE names others. Whoever acts (call, approve,
-    deny, resolve) is who the token in the variable TOOLGATE_TOKEN says.
+    Commands read toolgate.toml in the working directory; --config FILE names others. Whoever acts (calls, decides,
+    grants, resolves) is who the token in the variable TOOLGATE_TOKEN says.
 
     Exit codes: 0 done or so, 1 no, 2 wrong usage or configuration, 3 the store or the gate failed, 4 held for a
     person, 5 unknown whether it happened.

@@ -8,15 +8,21 @@ from typing import Any
 
 import click
 
-from toolgate.cli.exits import Exit, misused
+from toolgate.cli.exits import Exit, misused, no
 from toolgate.cli.ledger import acting, database
 from toolgate.cli.options import DurationType, as_json, asynchronous, configured
 from toolgate.cli.plain import print_json
 from toolgate.cli.tables import print_facts
 from toolgate.config import Settings
+from toolgate.domain.idempotency import needs_workflow
 from toolgate.domain.outcome import ErrorType, Outcome, Status
+from toolgate.domain.principal import Action, forbids
 
 _MAX_INPUT = 1024 * 1024
+WHICH_WORK = (
+    "toolgate: the key of {} names the piece of work that a call belongs to; say --workflow ID, the same on every "
+    "retry of the same work"
+)
 _CODES = {
     Status.SUCCEEDED: Exit.OK,
     Status.STARTED: Exit.OK,
@@ -63,17 +69,31 @@ async def call(
     async with Gateway.from_config(
         *files, housekeeping=None if wait is None else HOUSEKEEPING_INTERVAL
     ) as gateway:
-        caller = await acting(gateway.store, gateway.world.keys)
+        actor = await acting(gateway.store, gateway.world.keys, settings.agents)
+        if (why := forbids(actor, Action.CALL_TOOLS)) is not None:
+            no(why)
+        if actor.agent is not None and agent not in {None, actor.agent}:
+            misused(f"--agent: this token is the agent {actor.agent}'s, and says so by itself")
+        caller, agent = actor.caller, actor.agent or agent
         flow = gateway.workflow(workflow, caller=caller, agent=agent, model=model)
         outcome = await gateway.request(
-            tool, given, caller=caller, workflow=flow.workflow, rationale=rationale, surface="cli"
+            tool,
+            given,
+            caller=caller,
+            workflow=flow.workflow,
+            actor=actor if actor.agent == agent else None,
+            rationale=rationale,
+            surface="cli",
         )
+        registered = gateway.world.registry.get(tool)
         if wait is not None:
             outcome = await gateway.wait_for(outcome, caller=caller, timeout=wait)
     if as_json:
         print_json(outcome.to_model())
     else:
         _show(outcome)
+    if workflow is None and not outcome.ok and registered is not None and needs_workflow(registered.contract):
+        click.echo(WHICH_WORK.format(tool), err=True)
     return _code(outcome)
 
 

@@ -7,22 +7,31 @@ ledger decides: it respects the lease of a live gateway, and asks for a reason. 
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from toolgate.cli.approval_facts import print_tree
 from toolgate.cli.exits import misused, no
 from toolgate.cli.ledger import acting, database, reading
-from toolgate.cli.options import DurationType, as_json, asynchronous, configured, reason
-from toolgate.cli.plain import instant, iso, print_json, printable
-from toolgate.cli.tables import print_facts, print_heading, print_rows
+from toolgate.cli.options import DurationType, MomentType, as_json, asynchronous, configured, reason
+from toolgate.cli.plain import instant, iso, one_line, print_json
+from toolgate.cli.tables import print_facts, print_heading, print_item, print_rows
 from toolgate.config import Settings
 from toolgate.domain.approval import Vote
 from toolgate.domain.duration import MICRO
+from toolgate.domain.principal import Declined
 from toolgate.domain.rows import ByCall, CallRow
 from toolgate.domain.trail import flat_line
-from toolgate.operations.resolve_call import may_resolve, resolve_call
+from toolgate.operations.resolve_call import resolve_call
 from toolgate.ports import CallFilter
+
+if TYPE_CHECKING:
+    from toolgate.ports import Store
+
+_PAGE: Final = 500
+_LAPSED: Final = 100
 
 
 @click.group()
@@ -36,42 +45,37 @@ def calls() -> None:
 @click.option("--tool", metavar="NAME")
 @click.option("--caller", metavar="ID")
 @click.option("--tenant", metavar="NAME")
+@click.option("--agent", metavar="NAME")
 @click.option("--status", metavar="STATUS", help="As in the trail: succeeded, refused, unknown, ...")
+@click.option("--error", metavar="TYPE", help="As in the trail: timeout, permission_denied, ...")
 @click.option("--workflow", metavar="ID")
 @click.option("--since", type=DurationType(), metavar="DURATION", help="Only the last 24h, 30m, ...")
+@click.option("--until", type=MomentType(), metavar="TIME", help="Only before 2026-11-22T18:00:00Z, ...")
 @click.option("--before", metavar="CALL", help="Older than this call: the next page.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @as_json
 @asynchronous
-async def list_(
-    settings: Settings,
-    unresolved: bool,  # noqa: FBT001 - click's parameter
-    tool: str | None,
-    caller: str | None,
-    tenant: str | None,
-    status: str | None,
-    workflow: str | None,
-    since: float | None,
-    before: str | None,
-    limit: int,
-    as_json: bool,  # noqa: FBT001 - click's parameter
-) -> None:
+async def list_(settings: Settings, *, since: float | None, limit: int, as_json: bool, **said: Any) -> None:
     """List calls, newest first."""
     async with reading(settings) as ledger:
-        earliest = None if since is None else await ledger.store.now() - round(since * MICRO)
-        rows = await ledger.store.calls(
-            CallFilter(
-                tenant=tenant,
-                tool=tool,
-                caller_id=caller,
-                status=status,
-                workflow_id=workflow,
-                unresolved=unresolved,
-                since=earliest,
-                before=before,
-                limit=limit,
-            )
+        now = await ledger.store.now()
+        wanted = CallFilter(
+            tenant=said["tenant"],
+            tool=said["tool"],
+            caller_id=said["caller"],
+            agent=said["agent"],
+            status=said["status"],
+            error_type=said["error"],
+            workflow_id=said["workflow"],
+            unresolved=said["unresolved"],
+            since=None if since is None else now - round(since * MICRO),
+            until=said["until"],
+            before=said["before"],
         )
+        rows, more = await _collected(ledger.store, wanted, limit)
+        lapsed = await ledger.store.lapsed(_LAPSED) if said["unresolved"] else ()
+        served = ledger.served
+    lapsed = [row for row in lapsed if wanted.tenant in {None, row.tenant}]
     if as_json:
         print_json([_described(row) for row in rows])
         return
@@ -80,8 +84,31 @@ async def list_(
         (_row(row) for row in rows),
         empty="No calls.",
     )
-    if len(rows) == limit:
-        click.echo(f"There may be more: --before {rows[-1].call_id}")
+    if more is not None:
+        click.echo(f"There may be more: --before {more}")
+    if lapsed:
+        click.echo()
+        print_item(_about_to(len(lapsed), served=served), depth=0)
+
+
+async def _collected(store: Store, wanted: CallFilter, limit: int) -> tuple[list[CallRow], str | None]:
+    """As many as were asked for, page by page: a page may be short of a rare kind of call, and still have a next."""
+    found: list[CallRow] = []
+    before = wanted.before
+    while True:
+        page = await store.calls(replace(wanted, before=before, limit=min(limit - len(found), _PAGE)))
+        found += page.rows
+        before = page.next
+        if before is None or len(found) >= limit:
+            return found, before
+
+
+def _about_to(count: int, *, served: bool) -> str:
+    many = f"{'More than ' if count == _LAPSED else ''}{count} call{'' if count == 1 else 's'} ran past"
+    who = "within a second" if served else "once a gateway is started on this store, and none is running"
+    return (
+        f"{many} the time that its gateway had for it, and become{'s' if count == 1 else ''} unknown {who}."
+    )
 
 
 def _row(row: CallRow) -> tuple[tuple[str, str], ...]:
@@ -100,7 +127,7 @@ def _row(row: CallRow) -> tuple[tuple[str, str], ...]:
 @click.argument("call_id")
 @as_json
 @asynchronous
-async def show(settings: Settings, call_id: str, as_json: bool) -> None:  # noqa: FBT001 - click's parameter
+async def show(settings: Settings, call_id: str, *, as_json: bool) -> None:
     """Show a call: what it is now, and every event of it."""
     async with reading(settings) as ledger:
         found = await ledger.store.find(ByCall(call_id))
@@ -112,14 +139,17 @@ async def show(settings: Settings, call_id: str, as_json: bool) -> None:  # noqa
         print_json({**_described(found.call), "votes": votes, "events": events})
         return
     print_facts(_facts(found.call, found.votes))
-    arguments = next((event["arguments"] for event in events if "arguments" in event), None)
-    if arguments is not None:
-        print_heading("Arguments, sensitive values replaced")
-        for line in json.dumps(arguments, indent=2, ensure_ascii=False).splitlines():
-            click.echo(f"  {printable(line)}")
+    # What a repetition asked for is told with it, and is not what runs.
+    told = [
+        event["arguments"] for event in events if "arguments" in event and event["transition"] != "replayed"
+    ]
+    for place, arguments in enumerate(told):
+        edited = f" as edited, {place} of {len(told) - 1}" if place else ""
+        print_heading(f"Arguments{edited}, sensitive values replaced")
+        print_tree(arguments)
     print_heading("Events")
     for event in events:
-        click.echo(f"  {_event(event)}")
+        print_item(_event(event))
 
 
 def _facts(row: CallRow, votes: tuple[Vote, ...]) -> list[tuple[str, str]]:
@@ -148,7 +178,7 @@ def _event(event: dict[str, Any]) -> str:
         str(event.get("transition", event["event"])),
         f"effect {event.get('effect')}",
     ]
-    return printable(", ".join([*words, *([f"by {who}"] if who else []), *([why] if why else [])]))
+    return one_line(", ".join([*words, *([f"by {who}"] if who else []), *([why] if why else [])]))
 
 
 @calls.command()
@@ -166,9 +196,10 @@ def _event(event: dict[str, Any]) -> str:
 async def resolve(
     settings: Settings,
     call_id: str,
+    *,
     applied: str | None,
     reason: str,
-    as_json: bool,  # noqa: FBT001 - click's parameter
+    as_json: bool,
 ) -> None:
     """Say how an unknown effect ended, once you know it. Needs a token with the role operator."""
     from toolgate.bootstrap import Gateway  # noqa: PLC0415 - the whole gate
@@ -177,14 +208,13 @@ async def resolve(
         misused("say --applied or --not-applied")
     database(settings)
     async with Gateway.from_config(*settings.files, housekeeping=None) as gateway:
-        caller = await acting(gateway.store, gateway.world.keys)
-        if (why := may_resolve(caller)) is not None:
-            no(why)
-        answer = await resolve_call(
-            gateway.world, call_id, applied=applied == "applied", by=caller, reason=reason
+        by = await acting(gateway.store, gateway.world.keys, settings.agents)
+        # Near tools: a call that is drafted anew shows the tool's own preview.
+        answer = await gateway.operate_near_tools(
+            resolve_call, call_id, applied=applied == "applied", by=by, reason=reason
         )
-    if isinstance(answer, str):
-        no(answer)
+    if isinstance(answer, Declined):
+        no(answer.reason)
     if as_json:
         print_json(_described(answer))
         return

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
 from toolgate.config import DEFAULT_FILE, load_settings
-from toolgate.domain.duration import seconds
+from toolgate.domain.duration import MICRO, seconds
 from toolgate.domain.errors import ContractError
 
 P = ParamSpec("P")
@@ -20,6 +21,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for p
 """``--json``, as the parameter ``as_json``."""
 
 reason = click.option("--reason", required=True, metavar="TEXT", help="Why; the trail keeps it.")
+digest_option = click.option(
+    "--digest", metavar="HEX", help="The digest that `approvals show` showed: refuse if it is another by now."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask again on a terminal.")
+
+NO_APPROVAL = "there is no approval {}; `toolgate approvals list` shows what waits"
 
 
 def configured(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,9 +58,10 @@ def asynchronous(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[float]
+    _MomentParam = click.ParamType[int]
 else:
     # Generic from click 8.2 on.
-    _ParamType = click.ParamType
+    _ParamType = _MomentParam = click.ParamType
 
 
 class DurationType(_ParamType):
@@ -70,4 +78,28 @@ class DurationType(_ParamType):
             self.fail(str(refused).partition(": ")[2], param, ctx)
 
 
-__all__ = ["DurationType", "as_json", "asynchronous", "configured", "reason"]
+class MomentType(_MomentParam):
+    """A moment with its offset, or in UTC; the command gets microseconds since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read ``value`` (RFC 3339, or a date alone), or fail in words."""
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no moment; write 2026-11-22T18:00:00Z", param, ctx)
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * MICRO)
+
+
+__all__ = [
+    "NO_APPROVAL",
+    "DurationType",
+    "MomentType",
+    "as_json",
+    "asynchronous",
+    "configured",
+    "digest_option",
+    "reason",
+    "yes_option",
+]

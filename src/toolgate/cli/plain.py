@@ -25,6 +25,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
 
 
+def one_line(text: str) -> str:
+    """``text`` on one line, so that it cannot pass for another entry of a list."""
+    return " ".join(str(text).split())
+
+
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
@@ -42,6 +47,11 @@ def iso(at: int) -> str:
 def instant(at: int) -> str:
     """As ``iso``, short enough for a table: ``22 Nov 08:31:07``, UTC."""
     return datetime.fromtimestamp(at / MICRO, UTC).strftime("%d %b %H:%M:%S")
+
+
+def dated(at: int) -> str:
+    """A moment far away, for a table: ``2026-11-22 08:31``, UTC."""
+    return datetime.fromtimestamp(at / MICRO, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def span(microseconds: int) -> str:

@@ -6,9 +6,11 @@ for the rest. Not here: what a row says.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import click
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -87,6 +89,22 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 def print_heading(words: str) -> None:
     """A line above what follows."""
     console().print(Padding(Text(words, style="bold"), (1, 0, 0, 0), expand=False))
+
+
+def print_item(words: str, *, depth: int = 1) -> None:
+    """One entry of a list under a heading; what does not fit goes on, further in, on the next line."""
+    width = console().width
+    for line in printable(words).split("\n"):
+        before = _INDENT * depth + " " * (len(line) - len(line.lstrip()))
+        pieces = textwrap.wrap(
+            line.strip(),
+            width=width,
+            initial_indent=before,
+            subsequent_indent=before + _INDENT * depth,
+            break_on_hyphens=False,
+        )
+        for piece in pieces or [""]:
+            click.echo(piece)
 
 
 def progress(what: str) -> Progress:

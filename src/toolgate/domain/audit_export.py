@@ -62,6 +62,11 @@ def parse_line(line: bytes) -> StoredRecord | FinalHeads:
     value: Any = parse_json(line, max_bytes=MAX_LINE, max_nodes=MAX_LINE)
     if not isinstance(value, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - what was read is wrong, not what was passed
+    if "left_out" in value:
+        raise ValueError(
+            "it is a part of a trail: what others did between its records is left out, so that their links cannot be "
+            "checked; whoever owns the key file makes one that is whole: toolgate audit export"
+        )
     try:
         if "heads" in value:
             return FinalHeads(

@@ -47,6 +47,8 @@ class ReceivedCall:
     ``request_id`` and ``trace`` are the transport's, for tracing; they are never part of a key.
     ``rationale`` is the model's own reason: kept and shown as its claim, never part of a decision.
     ``barred`` are people who may not approve it besides its caller: who answers for the agent.
+    ``claimed``: of a held call that was edited, the keys (as MACs) that it had before, each with the fingerprint that
+    claimed it.
     """
 
     call_id: str
@@ -60,6 +62,7 @@ class ReceivedCall:
     trace: str | None = None
     rationale: str | None = None
     barred: tuple[str, ...] = ()
+    claimed: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,13 +133,14 @@ class Intend(NamedTuple):
 
 
 class DraftHold(NamedTuple):
-    """Claim the key and draft an approval."""
+    """Claim the key and draft an approval. ``also``: keys that a call which is drafted anew had besides."""
 
     call: CallRow
     claim: ClaimRow
     approval: ApprovalRow
     request: SealedRow
     event: Event
+    also: tuple[ClaimRow, ...] = ()
 
     @property
     def subject(self) -> Subject:

@@ -150,7 +150,7 @@ def resolve(command: Resolve, found: Found, now: int) -> Decision:
         rows.append(command.result)
     if command.reopen is not None and not applied:
         again = command.reopen
-        rows += [again.claim, NewCall(again.call), again.approval, again.request, again.event]
+        rows += [again.claim, *again.also, NewCall(again.call), again.approval, again.request, again.event]
         rows.append(requested(again.call, again.approval, now))
     return Decision(Done(moved), tuple(rows))
 

@@ -158,7 +158,8 @@ def grant_row(values: Sequence[Any]) -> GrantRow:
     """A grant as SELECTed by ``GRANT_COLUMNS``."""
     row = GrantRow(*values)
     # Edited by hand it may be text, which is then seen to be another condition than the one that was agreed to.
-    bounds = row.bounds if isinstance(row.bounds, bytes) else str(row.bounds).encode()
+    bounds: Any = row.bounds
+    bounds = bounds if isinstance(bounds, bytes) else str(bounds).encode()
     return row._replace(roles=_names(row.roles), bounds=bounds)
 
 
