@@ -68,7 +68,9 @@ async def served(database: Path) -> AsyncIterator[Server]:
 
 
 async def _start(
-    *words: str, out: int = asyncio.subprocess.DEVNULL, complaints: IO[bytes] | None = None
+    *words: str,
+    out: int = asyncio.subprocess.DEVNULL,
+    complaints: IO[bytes] | int = asyncio.subprocess.DEVNULL,
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "toolgate", *words),
@@ -84,10 +86,11 @@ async def _token(config: Path) -> str:
         *(word for scope in ("call", "approve", "operate", "admin") for word in ("--scope", scope)),
         *("--config", str(config)),
         out=asyncio.subprocess.PIPE,
+        complaints=asyncio.subprocess.PIPE,
     )
-    said, _ = await made.communicate()
+    said, complaints = await made.communicate()
     found = re.search(r"tgt_\S+", said.decode())
-    assert found is not None, "no token was made"
+    assert found is not None, f"no token was made: {complaints.decode()}"
     return found[0]
 
 

@@ -28,6 +28,7 @@ from toolgate.surfaces.http.problems import KINDS
 from toolgate.surfaces.rest.endpoint import Endpoint
 from toolgate.surfaces.rest.endpoints import ENDPOINTS
 from toolgate.surfaces.rest.openapi import needs_in_words
+from toolgate.surfaces.rest.requests import OneOf
 from toolgate.surfaces.rest.statuses import DID_SOMETHING, status_of_error
 from toolgate.webhooks import verify
 
@@ -217,14 +218,14 @@ def rest() -> str:
     return "\n".join(
         [
             "# REST\n",
-            "Drawn from the table in `toolgate/surfaces/rest/endpoints.py`, as `/v1/openapi.json` is. How to use it:",
+            "Drawn from the table in `toolgate/surfaces/rest/endpoints.py`, as `/openapi.json` is. How to use it:",
             "[how to use it over REST](../how-to/rest.md).\n",
             "| endpoint | what it does |",
             "| --- | --- |",
             *summaries,
             "\n## How a call ends\n",
-            "The status of `POST /v1/calls` by `error_type`, where the call did nothing. One that did something, or",
-            f"may have, answers {int(DID_SOMETHING)} whatever its error type.\n",
+            "The status of `POST /v1/tools/{name}/calls` by `error_type`, where the call did nothing. One that did",
+            f"something, or may have, answers {int(DID_SOMETHING)} whatever its error type.\n",
             "| error_type | status | title |",
             "| --- | --- | --- |",
             *ends,
@@ -241,7 +242,7 @@ def _anchor(row: Endpoint) -> str:
 def _endpoint(row: Endpoint) -> Iterator[str]:
     yield f"## {row.method} {row.path}\n"
     yield f"{inspect.getdoc(row.handler)}\n\n{needs_in_words(row)}\n"
-    for of, model in (("query", row.query), ("body", row.body), ("form", row.form)):
+    for of, model in (("query", row.query), *_bodies(row), ("form", row.form)):
         if model is not None and model.model_fields:
             yield f"| {of} | type | default | |\n| --- | --- | --- | --- |"
             yield from _fields(model)
@@ -252,6 +253,12 @@ def _endpoint(row: Endpoint) -> Iterator[str]:
         yield f"| {int(status)} | {says.description} (`{content}`) |"
     others = sorted(row.statuses() - set(row.answers))
     yield f"| {', '.join(str(int(status)) for status in others)} | problem details |\n"
+
+
+def _bodies(row: Endpoint) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The body, or each form that it may have."""
+    for form in row.body.forms if issubclass(row.body, OneOf) else (row.body,):
+        yield "body", form
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:
@@ -265,6 +272,8 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _kind(way: dict[str, Any]) -> str:
+    if "const" in way:
+        return f"`{way['const']}`"
     if "enum" in way:
         return ", ".join(f"`{value}`" for value in way["enum"])
     if "$ref" in way:

@@ -207,6 +207,7 @@ PICTURES: Final = (
     Picture(name="quorum", who="omar", path="/console/approvals/{erasure}"),
     Picture(name="grant", who="omar", path="/console/grants/new?approval={refund}"),
     Picture(name="grants", who="omar", path="/console/grants"),
+    Picture(name="stop", who="olga", path="/console/stop"),
     Picture(name="overview", who="olga", path="/console/overview"),
     Picture(name="calls", who="olga", path="/console/calls"),
     Picture(name="call", who="olga", path="/console/calls/{held_call}"),
@@ -243,6 +244,8 @@ def take(browser: Browser, morning: Morning, picture: Picture) -> Path:
         viewport=NARROW if picture.narrow else WIDE,
         color_scheme="dark" if picture.dark else "light",
         reduced_motion="reduce",
+        # No room kept for a scroll bar that a phone does not have.
+        is_mobile=picture.narrow,
     )
     page = context.new_page()
     if picture.who is not None and known is None:

@@ -229,6 +229,7 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "M12.19": "A webhook is signed as Standard Webhooks says; a shipped verifier refuses what is forged, changed or old.",
     "M12.20": "A notification that fails is tried again, is never lost in a crash, holds up no other, and ends where people see it.",
     "M12.21": "An application's own rule on who may decide is asked beside the roles, only takes away, and denies where it fails.",
+    "M12.22": "Whatever the console decides, the command line decides in the same words.",
     # --- M13: the checklist --------------------------------------------------------------------------------------
     "M13.1": "Each of the eleven questions is answered for each tool: declared, verified or absent.",
     "M13.2": "An absent answer says why and how to mend it.",
@@ -300,6 +301,9 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "X2.15": "Rate is spent at the request; a refusal at dispatch leaves the approval approved.",
     "X2.16": "A caller can wait for a held call and get its outcome, or the time-out as still pending.",
     "X2.17": "Whoever decides only records it, and the command line says when no gateway is there to run it.",
+    "X2.18": "Whoever edited a call cannot approve it, nor what is drafted anew of it.",
+    "X2.19": "A call that was edited keeps every key it had: who asks again finds it, and is told what was changed.",
+    "X2.20": "An edit gives nobody more time, and takes back nothing that was demanded of people.",
     # --- X3: one unbypassable pipeline ---------------------------------------------------------------------------
     "X3.1": "In-process calls, sync or async, by tool or by name, get the same decision and the same audit.",
     "X3.2": "No public name runs a tool's function past the gate.",
@@ -333,6 +337,7 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "X6.2": "Replay decides as the gate would have decided, and changes nothing.",
     "X7.1": "A grant admits one tool, within argument bounds, for one caller, until a time, a number of times.",
     "X7.2": "A grant is spent, expires, and can be revoked, each of it audited.",
+    "X7.3": "A grant stands for its maker's own vote: it replaces no quorum, and no vote that would not count.",
     "X8.1": "A store that fails on demand lets a test see what its tool does when a record cannot be written.",
     "X8.2": "Lost replies, slow upstreams and duplicate requests can be injected into an author's own tools.",
     "X8.3": "A crash between any two steps can be injected into an author's own tools.",

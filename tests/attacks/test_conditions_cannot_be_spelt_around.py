@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tests.small_gate import ANA, opened
 from toolgate import Approval, tool
-from toolgate.domain.approval import condition_reason
+from toolgate.domain.approval import condition_reason, within
 
 amounts = st.decimals(min_value=-9999, max_value=9999, places=2)
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - made aware below
@@ -97,3 +97,44 @@ def test_what_cannot_be_ordered_asks(value: object, bound: object, operator: str
 def test_another_spelling_of_the_same_value_is_the_same(value: str, bound: str, same: bool) -> None:
     assert (condition_reason({"it": {"eq": bound}}, {"it": value}) is not None) == same
     assert (condition_reason({"it": {"in": [bound, "other"]}}, {"it": value}) is not None) == same
+
+
+LOOKS_SMALL = ("1E+2", "1e9", "+100", "100.", "1_000", " 100", "1,000", "0x64", "1" + "0" * 44)
+
+
+@pytest.mark.req("M12.3", "M12.4")
+@pytest.mark.parametrize("written", LOOKS_SMALL)
+async def test_a_number_written_as_no_plain_decimal_needs_a_person_whatever_its_letters_come_to(
+    written: str, tmp_path: Path
+) -> None:
+    paid: list[str] = []
+
+    @tool(
+        effect="write",
+        roles={"support"},
+        idempotency="send:{amount}:{workflow_id}",
+        approval=Approval(approvers={"lead"}, when={"amount": {"gt": "50.00"}}),
+    )
+    async def send(amount: Annotated[str, Field(max_length=45)]) -> None:
+        """Send an amount, written as a text."""
+        paid.append(amount)
+
+    async with opened([send], tmp_path) as gateway:
+        outcome = await gateway.call(send, {"amount": written}, caller=ANA, workflow="wf")
+
+    assert (outcome.status, paid) == ("pending_approval", [])
+
+
+@pytest.mark.req("X7.1")
+@pytest.mark.parametrize("written", LOOKS_SMALL)
+def test_no_grant_holds_a_number_that_is_not_written_as_one(written: str) -> None:
+    assert not within({"amount": {"le": "50.00"}}, {"amount": written})
+
+
+@pytest.mark.req("X7.1")
+def test_a_yes_is_no_number_for_a_grant() -> None:
+    assert not within({"count": {"le": 1}}, {"count": True})
+    assert not within({"count": {"eq": 1}}, {"count": True})
+    assert not within({"count": {"in": [1]}}, {"count": True})
+    assert not within({"sure": {"eq": True}}, {"sure": 1})
+    assert within({"sure": {"eq": True}}, {"sure": True})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from tests.machines.stage import KINDS, Guillotine, Stage, landed, sweep
 from toolgate import (
@@ -80,9 +80,6 @@ class Desk:
             """Pay an order back."""
             self.paid.append(args)
             return args.cents
-
-        async def erase(order: Annotated[int, Field(ge=1, le=100)]) -> None:
-            """Erase an order."""
 
         def allowed(context: ToolContext[Any], args: Order) -> bool:
             return args.order != 13
@@ -205,6 +202,47 @@ async def test_defaults_are_shown_and_an_edit_runs_exactly_as_it_was_shown(stage
     assert after.shown["arguments"] | {"card": "4242 4242 4242 4242"} == desk.paid[0].model_dump()
 
 
+class Letter(BaseModel):
+    """A letter whose address is put into one form."""
+
+    to: str = Field(max_length=100)
+    copies: int = Field(default_factory=lambda: 1, ge=1, le=9)
+
+    @field_validator("to")
+    @classmethod
+    def _in_one_form(cls, value: str) -> str:
+        return value.strip().lower()
+
+
+@pytest.mark.req("X2.2", "X2.3")
+async def test_what_validators_and_factories_make_of_an_edit_is_shown_and_is_made_once(stage: Stage) -> None:
+    sent: list[Letter] = []
+
+    async def send(context: ToolContext[Any], args: Letter) -> None:
+        """Send a letter."""
+        sent.append(args)
+
+    letter = tool(
+        effect="write",
+        roles={"clerk"},
+        approval=Approval(approvers={"lead"}),
+        idempotency="send:{to}:{workflow_id}",
+        timeout=5,
+    )(send)
+    async with stage.gateway(letter) as gateway:
+        one = await gateway.call("send", {"to": " Ann@Example.com "}, caller=ANN, workflow="w")
+        assert isinstance(one, PendingApproval)
+        before = await look(gateway, one)
+        after = await edited(gateway, one, to=" BOB@Example.com ")
+        same = await edit(gateway, one, to="bob@example.com")
+        await vote(gateway, one, MAX)
+        await sweep(gateway)
+
+    assert after.shown["arguments"] == before.shown["arguments"] | {"to": "bob@example.com"}
+    assert isinstance(same, Declined), "the same in another spelling changes nothing"
+    assert [one.model_dump() for one in sent] == [after.shown["arguments"]]
+
+
 @pytest.mark.req("M2.20", "X2.3")
 async def test_an_edit_brings_in_no_hidden_character(stage: Stage, desk: Desk) -> None:
     async with stage.gateway(desk.tool()) as gateway:
@@ -301,7 +339,7 @@ async def test_an_edit_skips_nothing_that_the_call_itself_had_to_pass(
     assert paid(desk) == [(1, 500)]
 
 
-@pytest.mark.req("X2.3", "X2.8")
+@pytest.mark.req("X2.3", "X2.8", "X2.18")
 async def test_whoever_edited_it_cannot_approve_it_under_any_spelling_and_an_edit_is_no_vote(
     stage: Stage, desk: Desk
 ) -> None:
@@ -344,7 +382,7 @@ async def test_an_edit_back_to_what_was_approved_revives_no_vote(stage: Stage, d
     assert paid(desk) == [(1, 500)]
 
 
-@pytest.mark.req("X2.3", "X2.10")
+@pytest.mark.req("X2.3", "X2.10", "X2.20")
 async def test_an_edit_below_the_bound_takes_back_nothing_that_was_demanded(stage: Stage, desk: Desk) -> None:
     big = Approval(approvers={"lead"}, when={"cents": {"gt": 100}}, quorum=2, expires_in=HOUR)
     async with stage.gateway(desk.tool(big)) as gateway:
@@ -357,7 +395,7 @@ async def test_an_edit_below_the_bound_takes_back_nothing_that_was_demanded(stag
     assert desk.paid == []
 
 
-@pytest.mark.req("X2.3", "X2.7")
+@pytest.mark.req("X2.3", "X2.7", "X2.20")
 async def test_an_edit_gives_nobody_more_time_and_may_leave_less(stage: Stage, desk: Desk) -> None:
     soon = Approval(approvers={"lead"}, when={"cents": {"gt": 1000}}, expires_in=60.0)
     both = Approval(approvers={"lead"}, expires_in=HOUR).and_also(soon)
@@ -375,7 +413,7 @@ async def test_an_edit_gives_nobody_more_time_and_may_leave_less(stage: Stage, d
 # --- keys ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("X2.3", "X2.12", "M9.12")
+@pytest.mark.req("X2.3", "X2.12", "X2.19", "M9.12")
 async def test_a_model_that_repeats_its_call_after_an_edit_is_told_of_it_and_makes_no_second_one(
     stage: Stage, desk: Desk
 ) -> None:
@@ -400,7 +438,7 @@ async def test_a_model_that_repeats_its_call_after_an_edit_is_told_of_it_and_mak
     assert paid(desk) == [(1, 300)]
 
 
-@pytest.mark.req("X2.4", "M9.3", "M9.4")
+@pytest.mark.req("X2.4", "X2.19", "M9.3", "M9.4")
 async def test_after_an_edit_of_the_key_both_keys_are_the_calls_and_no_third_call_runs_under_either(
     stage: Stage, desk: Desk
 ) -> None:
@@ -660,7 +698,7 @@ async def _dies_between_consuming_and_dispatching(stage: Stage, tools: Tool[Any,
     return one
 
 
-@pytest.mark.req("X2.13", "X2.3", "X2.4")
+@pytest.mark.req("X2.13", "X2.3", "X2.4", "X2.18", "X2.19")
 async def test_an_approval_that_was_used_up_for_nothing_is_unknown_and_opened_anew_as_it_was(
     stage: Stage, desk: Desk
 ) -> None:
@@ -758,7 +796,7 @@ async def test_a_grant_admits_nothing_but_what_it_is_for(
     assert desk.paid == []
 
 
-@pytest.mark.req("X7.1")
+@pytest.mark.req("X7.1", "X7.3")
 async def test_a_grant_of_one_replaces_no_quorum(stage: Stage, desk: Desk) -> None:
     two = Approval(approvers={"lead"}, when={"cents": {"gt": 100}}, quorum=2, expires_in=HOUR)
     both = Approval(approvers={"lead"}, expires_in=HOUR).and_also(two)
@@ -793,7 +831,7 @@ async def test_a_grant_that_was_revoked_stopped_or_is_over_admits_nothing(stage:
     assert paid(desk) == [(1, 500)]
 
 
-@pytest.mark.req("X7.1", "M4.1")
+@pytest.mark.req("X7.1", "X7.3", "M4.1")
 async def test_a_grant_for_an_agent_is_not_for_somebody_whose_credential_names_another_or_none(
     stage: Stage, desk: Desk
 ) -> None:

@@ -102,6 +102,24 @@ async def test_an_agent_acts_for_a_user_with_the_token_of_the_two(
     assert (again.status_code, again.json()["error"]) == (400, "invalid_request")
 
 
+@pytest.mark.req("M4.21", "M4.27")
+async def test_an_exchange_while_the_issuer_cannot_be_asked_is_nobodys_failed_guess(
+    gateway: Gateway, client: httpx.AsyncClient, issuer: FakeIssuer
+) -> None:
+    form = {
+        "grant_type": GRANT_TYPE,
+        "subject_token": access_token(),
+        "subject_token_type": ACCESS_TOKEN,
+        "actor_token": (await agent_token(gateway)).secret,
+        "actor_token_type": ACCESS_TOKEN,
+    }
+    issuer.down = True
+    while_down = [await client.post("/v1/token", data=form) for _ in range(20)]
+
+    assert {answer.status_code for answer in while_down} == {400}
+    assert "cannot be asked now" in while_down[-1].text
+
+
 @pytest.mark.req("M4.25")
 async def test_a_browser_goes_to_the_issuer_and_comes_back_signed_in(
     client: httpx.AsyncClient, issuer: FakeIssuer

@@ -30,6 +30,7 @@ PAGES: Final = {
     ),
     "ada": (
         "/console/overview",
+        "/console/stop",
         "/console/calls",
         "/console/calls/{call}",
         "/console/unresolved",

@@ -9,8 +9,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.asked_for import approve, look_at, notices, state
-from toolgate.domain.principal import in_person
-from toolgate.operations.withdraw import Stopped, stop_all
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Windows
@@ -54,14 +52,13 @@ def test_an_open_inbox_empties_when_an_operator_stops_everything(house: House, w
     look_at(request, held[0].approval_id)
     expect(inbox.locator("[data-item]")).to_have_count(2)
 
-    stopped = house.run(
-        house.gateway.operate(
-            stop_all, by=in_person(house.people["olga"].caller), reason="the agent went mad"
-        )
-    )
-    assert isinstance(stopped, Stopped)
+    operator = windows.sign_in(house, "olga")
+    operator.goto("/console/stop")
+    operator.get_by_label("Stop it, because").fill("the agent went mad")
+    operator.get_by_label("Yes: cancel everything").check()
+    operator.get_by_role("button", name="Stop", exact=True).click()
 
-    assert stopped.approvals == 2
+    expect(notices(operator).first).to_contain_text("Requests cancelled: 2")
     expect(inbox.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
     expect(state(request)).to_have_text("cancelled")
     approve(request)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from toolgate import Approval, Sensitive, Tool, tool
+from toolgate import Approval, Caller, Denied, Sensitive, Tool, tool
 
 refunds: list[int] = []
 """The orders that were paid back, in order: what the world looks like."""
@@ -84,3 +85,10 @@ async def delete_order(order_id: Annotated[int, Field(gt=0)]) -> None:
 
 
 tools: list[Tool[Any, Any]] = [read_order, refund, drop_reply, send_mail, delete_order]
+
+
+def only_small_ones(person: Caller, facts: Mapping[str, Any]) -> bool | Denied:
+    """The application's own rule on who may agree to what."""
+    if facts["tool"] == "refund" and person.id == "u-omar":
+        return Denied("u-omar decides about no refunds this week")
+    return True

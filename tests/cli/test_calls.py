@@ -120,6 +120,40 @@ async def test_a_call_whose_record_cannot_be_written_runs_nothing_and_is_a_fault
     assert desk.refunds == []
 
 
+@pytest.mark.req("M4.15", "X7.1")
+async def test_no_option_makes_somebody_an_agent_that_their_token_is_not(shop: Shop) -> None:
+    maya, omar = await shop.token("u-maya", "support"), await shop.token("u-omar", "billing_admin")
+    made = await shop(
+        *("tokens", "create", "--id", "u-maya", "--tenant", "acme", "--roles", "support", "--agent", "bot"),
+        *("--owner", "u-ines", "--expires-in", "40000d", "--json"),
+    )
+    await shop(
+        *("grants", "create", "refund", "--agent", "bot", "--for", "8h", "--uses", "9", "--reason", "small"),
+        token=omar,
+    )
+    words = ("call", "refund", "--args", '{"order_id": 1, "amount_cents": 9000}', "--workflow", "w")
+
+    by_hand = await shop(*words, "--agent", "bot", token=maya)
+    in_person = await shop(*words, token=maya)
+    nothing_yet = list(desk.refunds)
+    other = await shop(*words, "--agent", "crawler", token=made.json["secret"])
+    as_bot = await shop(
+        "call",
+        "refund",
+        "--args",
+        '{"order_id": 2, "amount_cents": 9000}',
+        "--workflow",
+        "w",
+        "--agent",
+        "bot",
+        token=made.json["secret"],
+    )
+
+    assert (by_hand.code, in_person.code, other.code, as_bot.code) == (2, 4, 2, 0), as_bot.err
+    assert "this token is a person's" in by_hand.err
+    assert (nothing_yet, desk.refunds) == ([], [2])
+
+
 # --- list and show --------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from tests.cli import desk
 from tests.cli.conftest import MAYA, Shop
 from toolgate import Gateway, PendingApproval
 
-pytestmark = pytest.mark.req("M12.9")
+pytestmark = pytest.mark.req("M12.9", "M12.22")
 
 BIG = {"order_id": 7, "amount_cents": 9000, "card_hint": "4242", "note": "she asked"}
 A_KEY = "see AKIAIOSFODNN7EXAMPLE for the account"
@@ -258,3 +258,28 @@ async def test_the_kill_switch_takes_an_operator_and_ends_what_waits(shop: Shop)
     assert states == ["cancelled", "cancelled"]
     assert desk.refunds == []
     assert waiting.approval_id != approved.approval_id
+
+
+@pytest.mark.req("M12.6")
+async def test_the_applications_own_rule_holds_on_the_command_line_too(shop: Shop) -> None:
+    omar, ines = await shop.token("u-omar", "billing_admin"), await shop.token("u-ines", "billing_admin")
+    shop.write('may_decide = "tests.cli.desk:only_small_ones"\n')
+    async with shop.gateway() as gateway:
+        held = await hold(gateway)
+        name = held.approval_id
+
+        refused = [
+            await shop("approvals", "approve", name, "--reason", "fine", token=omar),
+            await shop("approvals", "decide", "--approve", name, "--reason", "fine", token=omar),
+            await shop("approvals", "edit", name, "--set", "amount_cents=1", "--reason", "less", token=omar),
+            await shop(
+                *("grants", "create", "refund", "--agent", "assistant", "--for", "8h", "--uses", "3"),
+                *("--reason", "small ones"),
+                token=omar,
+            ),
+        ]
+        allowed = await shop("approvals", "approve", name, "--reason", "fine", token=ines)
+
+    assert [one.code for one in refused] == [1, 1, 1, 1], [one.err for one in refused]
+    assert all("no refunds this week" in one.out + one.err for one in refused)
+    assert allowed.code == 0

@@ -8,7 +8,7 @@ from tests.cli import desk
 from tests.cli.conftest import MAYA, Ran, Shop
 from toolgate import Gateway, PendingApproval, Succeeded
 
-pytestmark = pytest.mark.req("X7.1")
+pytestmark = pytest.mark.req("X7.1", "M12.22")
 
 GRANT = (
     *("grants", "create", "refund", "--bound", "amount_cents<=6000", "--bound", "order_id in 1,2,3"),

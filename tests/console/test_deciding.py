@@ -91,7 +91,7 @@ async def test_what_is_denied_there_never_runs(house: House) -> None:
     waiting = await house.held()
     async with house.person(LEA) as browser:
         page = await decide(browser, waiting, "deny", reason="not ours to pay")
-        assert "It never runs under this key." in page.text
+        assert "It does not run. Asking for the same again gets the same no." in page.text
         assert "Denied by lea" in page.text
         assert "not ours to pay" in page.text
     assert await house.ended(waiting) == "refused"

@@ -19,6 +19,7 @@ from toolgate.operations.sessions import open_session_of
 from toolgate.surfaces.console.routes import routes
 from toolgate.surfaces.http.app import build_app
 from toolgate.surfaces.http.office import open_office
+from toolgate.surfaces.http.once import Once
 from toolgate.surfaces.http.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class Office:
     shop: Shop
     clock: FakeClock
     app: Starlette
+    verifying: Once
     clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     async def sign_in(self, caller: Caller, *, scopes: frozenset[Any] = EVERY_SCOPE) -> Browser:
@@ -183,4 +185,4 @@ def opened(gateway: Gateway, shop: Shop, clock: FakeClock) -> Office:
     )
     office = open_office(gateway, settings, monotonic=clock.monotonic)
     app = build_app(office, routes=routes(office), monotonic=clock.monotonic)
-    return Office(gateway=gateway, shop=shop, clock=clock, app=app)
+    return Office(gateway=gateway, shop=shop, clock=clock, app=app, verifying=office.verifying)

@@ -246,3 +246,16 @@ async def test_one_verification_runs_at_a_time(office: Office) -> None:
     running = [task for task in asyncio.all_tasks() if task.get_name() == "toolgate-verification"]
     assert len(running) <= 1
     assert (await verified(browser, office)).startswith("intact")
+
+
+@pytest.mark.req("M11.24")
+async def test_nothing_is_verified_while_a_program_has_it_verified(office: Office) -> None:
+    browser = await office.sign_in(RUTH)
+    assert office.verifying.take()
+    refused = await browser.post("/console/audit/verify")
+    assert refused.status_code == 409
+    assert "ask again when that has ended" in refused.text
+    office.verifying.release()
+    assert (await browser.post("/console/audit/verify")).status_code == 303
+    assert (await verified(browser, office)).startswith("intact")
+    assert office.verifying.take()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from tests.http.desk import ANA, Desk, until
 from toolgate.domain.principal import Principal, in_person
 from toolgate.surfaces.http.credentials import NotSignedIn
 from toolgate.surfaces.http.feed import WAITING, Feed, FeedEvent, Resync, Watch
-from toolgate.surfaces.http.streams import Message, event_stream, last_event_id
+from toolgate.surfaces.http.streams import Message, OpenStreams, Telling, event_stream, last_event_id
 
 pytestmark = pytest.mark.req("M12.15")
 
@@ -178,14 +178,16 @@ def streamed(
     async def identify(_: Request) -> Principal | NotSignedIn:
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
+    async def render(event: FeedEvent | Resync) -> Message:
+        return Message("changed", f"first\nsecond {type(event).__name__}")
+
+    desk.office.streams.heartbeat = heartbeat
     answer = event_stream(
         desk.office,
         request_of(desk, **headers),
+        Telling(wanted=everything, render=render),
         principal=in_person(ANA),
         identify=identify,
-        wanted=everything,
-        render=lambda event: Message("changed", f"first\nsecond {type(event).__name__}"),
-        heartbeat=heartbeat,
     )
     assert isinstance(answer, StreamingResponse)
     assert answer.media_type == "text/event-stream"
@@ -261,13 +263,36 @@ async def test_no_more_streams_begin_once_the_server_ends(desk: Desk) -> None:
     answer = event_stream(
         desk.office,
         request_of(desk),
+        Telling(wanted=everything, render=silent),
         principal=in_person(ANA),
         identify=desk.office.credentials.bearer,
-        wanted=everything,
-        render=lambda _: None,
     )
 
     assert answer.status_code == 503
+
+
+async def silent(_: FeedEvent | Resync) -> None:
+    return None
+
+
+def test_a_server_has_so_many_streams_and_nobody_all_of_them() -> None:
+    ana, leo, mia = (in_person(type(ANA)(name, tenant="acme")) for name in ("ana", "leo", "mia"))
+    helper = Principal(caller=ana.caller, agent="helper")
+    streams = OpenStreams(most=4, most_of_one=2)
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(streams.held(ana))
+        own = streams.why_not(ana)
+        assert own is not None
+        assert (own.status, own.code) == (429, "too_many_streams")
+        assert streams.why_not(helper) is None
+        for each in (leo, helper):
+            stack.enter_context(streams.held(each))
+        all_taken = streams.why_not(mia)
+        assert all_taken is not None
+        assert (all_taken.status, all_taken.retry_after) == (503, 5.0)
+    assert len(streams) == 0
+    assert streams.why_not(ana) is None
 
 
 async def drained(stream: AsyncIterator[str]) -> list[str]:

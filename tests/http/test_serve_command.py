@@ -195,9 +195,9 @@ def calling(folder: Path) -> Iterator[tuple[Served, socket.socket]]:
         os.mkfifo(folder / name)
     token = ran("tokens", "create", "--id", "ana", "--roles", "support", folder=folder).stdout.split()[0]
     with served(folder) as server, connected(server.base) as connection:
-        body = b'{"tool": "hold", "arguments": {"order_id": 1}, "workflow_id": "w1"}'
+        body = b'{"arguments": {"order_id": 1}, "workflow_id": "w1"}'
         head = (
-            f"POST /v1/calls HTTP/1.1\r\nHost: {server.base.removeprefix('http://')}\r\n"
+            f"POST /v1/tools/hold/calls HTTP/1.1\r\nHost: {server.base.removeprefix('http://')}\r\n"
             f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )

@@ -19,12 +19,13 @@ from starlette.routing import Route
 
 from tests.http.desk import ANA, SETTINGS, routes_of, until
 from toolgate import Gateway, tool
+from toolgate.domain.principal import in_person
 from toolgate.surfaces.http import server as server_module
 from toolgate.surfaces.http.app import build_app
 from toolgate.surfaces.http.middleware.small_head import HEAD_LIMIT
 from toolgate.surfaces.http.office import Office, open_office
 from toolgate.surfaces.http.server import BoundedProtocol, Server
-from toolgate.surfaces.http.streams import Message, event_stream
+from toolgate.surfaces.http.streams import Message, Telling, event_stream
 
 PATIENCE = 20.0
 
@@ -107,14 +108,11 @@ async def running(tmp_path: Any) -> AsyncIterator[Running]:
             async def who(_: Request) -> Any:
                 raise AssertionError
 
-            return event_stream(
-                office,
-                request,
-                principal=None,  # type: ignore[arg-type]
-                identify=who,
-                wanted=lambda _: True,
-                render=lambda _: Message("changed", ""),
-            )
+            async def render(_: Any) -> Message:
+                return Message("changed", "")
+
+            telling = Telling(wanted=lambda _: True, render=render)
+            return event_stream(office, request, telling, principal=in_person(ANA), identify=who)
 
         async def cut(request: Request) -> Response:
             async def pieces() -> AsyncIterator[str]:

@@ -14,12 +14,23 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 
-from toolgate import Approval, BusinessRule, Caller, Gateway, Sensitive, Tool, tool
+from toolgate import (
+    Approval,
+    BusinessRule,
+    Caller,
+    Denied,
+    Gateway,
+    Sensitive,
+    Tool,
+    ToolContext,
+    tool,
+)
 from toolgate.domain.principal import EVERY_SCOPE, Scope
 from toolgate.operations.tokens import create_token
 from toolgate.surfaces.http.app import build_app
@@ -45,6 +56,8 @@ ALL = Caller("all", {"clerk", "lead", "operator", "auditor", "admin"}, "acme")
 EVE = Caller("eve", {"clerk", "lead", "operator", "auditor", "admin"}, "globex")
 NIL = Caller("nil", set(), "acme")
 
+CLOSED = 999_999
+"""The order that nobody may refund."""
 SECRET = "4242424242424242"
 
 
@@ -67,12 +80,24 @@ class Business:
 
     def tools(self) -> list[Tool[Any, Any]]:
         """One tool for each way in which a call may end."""
-        return [self._refund(), self._notes(), self._never(), self._lost(), self._closed(), self._big()]
+        return [
+            self._refund(),
+            self._notes(),
+            self._never(),
+            self._lost(),
+            self._closed(),
+            self._big(),
+            self._rarely(),
+        ]
 
     def _refund(self) -> Tool[Any, Any]:
+        def is_open(context: ToolContext[Any], args: Refund) -> bool | Denied:
+            return args.order != CLOSED or Denied("the order is closed")
+
         @tool(
             effect="write",
             roles={"clerk"},
+            authorize=is_open,
             timeout=5,
             idempotency="refund:{order}:{workflow_id}",
             approval=Approval(approvers={"lead"}, when={"cents": {"gt": 1000}}, expires_in="1h", risk="high"),
@@ -124,6 +149,14 @@ class Business:
             raise BusinessRule("the customer is closed")
 
         return closed
+
+    def _rarely(self) -> Tool[Any, Any]:
+        @tool(effect="read", roles={"clerk"}, timeout=5, rate_limit="2/minute")
+        async def rarely() -> str:
+            """Be asked twice a minute."""
+            return "here"
+
+        return rarely
 
     def _big(self) -> Tool[Any, Any]:
         @tool(effect="read", roles={"clerk"}, timeout=5, result_size=1000)
@@ -232,15 +265,33 @@ async def opened(
             office.closing.begin()
 
 
-def ask(tool: str, workflow: str | None = "wf", **arguments: Any) -> dict[str, Any]:
+def calls_of(tool: str) -> str:
+    """Where a call of ``tool`` is asked for."""
+    return f"/v1/tools/{quote(tool, safe='')}/calls"
+
+
+def request(workflow: str = "wf", **arguments: Any) -> dict[str, Any]:
     """The body of a call."""
-    body: dict[str, Any] = {"tool": tool, "arguments": arguments}
-    return body if workflow is None else body | {"workflow_id": workflow}
+    return {"arguments": arguments, "workflow_id": workflow}
+
+
+async def ask(
+    client: httpx.AsyncClient,
+    tool: str,
+    workflow: str = "wf",
+    *,
+    headers: dict[str, str] | None = None,
+    more: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> httpx.Response:
+    """Ask for a call, with ``more`` members in its body."""
+    body = {**request(workflow, **arguments), **(more or {})}
+    return await client.post(calls_of(tool), json=body, headers=headers)
 
 
 async def held(client: httpx.AsyncClient, order: int = 1, cents: int = 5000, **given: Any) -> dict[str, Any]:
     """A refund that waits for a person."""
-    answer = await client.post("/v1/calls", json=ask("refund", order=order, cents=cents, **given))
+    answer = await ask(client, "refund", order=order, cents=cents, **given)
     assert answer.status_code == 202, answer.text
     return dict(answer.json())
 
@@ -254,7 +305,5 @@ async def seen(client: httpx.AsyncClient, approval_id: str) -> dict[str, Any]:
 
 async def decide(client: httpx.AsyncClient, approval_id: str, word: str = "approve") -> httpx.Response:
     """A decision about what is seen now."""
-    digest = (await seen(client, approval_id))["digest"]
-    return await client.post(
-        f"/v1/approvals/{approval_id}/{word}", json={"digest": digest, "reason": "looked at it"}
-    )
+    body = {"decision": word, "digest": (await seen(client, approval_id))["digest"], "reason": "looked at it"}
+    return await client.post(f"/v1/approvals/{approval_id}/decision", json=body)

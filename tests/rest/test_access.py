@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.rest.desk import ADA, ALL, ANN, EVE, LEA, Desk, ask, held, seen
+from tests.rest.desk import ADA, ALL, ANN, EVE, LEA, Desk, ask, held, request, seen
 from tests.rest.listening import listening
 from toolgate import Caller
 from toolgate.domain.principal import ACCESS, EVERY_SCOPE, Scope
@@ -52,13 +52,13 @@ Make = Callable[[Desk, int], Awaitable[Thing]]
 
 async def _call(desk: Desk, turn: int) -> Thing:
     async with desk.person(ANN) as ann:
-        answer = await ann.post("/v1/calls", json=ask("refund", order=turn))
+        answer = await ask(ann, "refund", order=turn)
     return Thing(id=answer.json()["call_id"])
 
 
 async def _lost(desk: Desk, turn: int) -> Thing:
     async with desk.person(ANN) as ann:
-        answer = await ann.post("/v1/calls", json=ask("lost", order=turn))
+        answer = await ask(ann, "lost", order=turn)
     return Thing(id=answer.json()["outcome"]["call_id"], body={"applied": True, "reason": "found it"})
 
 
@@ -80,9 +80,9 @@ async def _withdrawn_call(desk: Desk, turn: int) -> Thing:
     return Thing(id=(await _waits(desk, turn))["call_id"], body={"reason": "a mistake"})
 
 
-async def _edit(desk: Desk, turn: int) -> Thing:
-    thing = await _approval(desk, turn)
-    return Thing(id=thing.id, body={**(thing.body or {}), "changes": {"cents": 3000}})
+async def _decision(desk: Desk, turn: int) -> Thing:
+    seen_now = await _approval(desk, turn)
+    return Thing(id=seen_now.id, body={**(seen_now.body or {}), "decision": "approve"})
 
 
 async def _proposal(desk: Desk, turn: int) -> Thing:
@@ -127,31 +127,26 @@ def _only(body: dict[str, Any] | None = None, id_: str = "") -> Make:
     return make
 
 
-def _fresh(tool: str) -> Make:
-    async def make(desk: Desk, turn: int) -> Thing:
-        return Thing(body=ask(tool, order=turn))
-
-    return make
+async def _fresh(desk: Desk, turn: int) -> Thing:
+    return Thing(id="refund", body=request(order=turn))
 
 
 THINGS: dict[str, Make] = {
-    "POST /v1/calls": _fresh("refund"),
     "GET /v1/calls": _call,
     "GET /v1/calls/{id}": _call,
     "GET /v1/calls/{id}/events": _call,
     "GET /v1/calls/{id}/story": _call,
     "POST /v1/calls/{id}/resolve": _lost,
     "POST /v1/calls/{id}/withdraw": _withdrawn_call,
+    "POST /v1/tools/{name}/calls": _fresh,
     "GET /v1/tools": _only(),
     "GET /v1/tools/{name}": _only(id_="refund"),
     "GET /v1/approvals": _approval,
-    "POST /v1/approvals/decide": _batch,
+    "POST /v1/approvals/decisions": _batch,
     "GET /v1/approvals/{id}": _approval,
     "GET /v1/approvals/{id}/evidence": _approval,
-    "POST /v1/approvals/{id}/approve": _approval,
-    "POST /v1/approvals/{id}/deny": _approval,
+    "POST /v1/approvals/{id}/decision": _decision,
     "POST /v1/approvals/{id}/propose-edit": _proposal,
-    "POST /v1/approvals/{id}/edit": _edit,
     "POST /v1/approvals/{id}/reveal": _approval,
     "POST /v1/approvals/{id}/withdraw": _withdrawn,
     "POST /v1/stop": _only({"reason": "something is wrong"}),
@@ -168,7 +163,7 @@ THINGS: dict[str, Make] = {
     "GET /v1/events": _only(),
     "GET /v1/notifications": _only(),
     "POST /v1/notifications/{id}/retry": _only({"sink": "slack"}, id_="ntc_none"),
-    "GET /v1/openapi.json": _only(),
+    "GET /openapi.json": _only(),
 }
 
 

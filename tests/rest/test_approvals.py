@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from tests.rest.desk import ANN, BOB, EVE, LEA, MAX, NIL, OLA, SECRET, Desk, ask, decide, held, seen
+from tests.rest.desk import ANN, AUD, BOB, EVE, LEA, MAX, NIL, OLA, SECRET, Desk, ask, decide, held, seen
 
 pytestmark = pytest.mark.req("M12.14")
 
@@ -26,10 +29,11 @@ async def test_a_person_sees_what_will_run_and_agrees_to_exactly_that(desk: Desk
 
 @pytest.mark.parametrize("word", ["approve", "deny", "reveal", "edit"])
 async def test_a_decision_without_the_digest_of_what_was_seen_is_refused(desk: Desk, word: str) -> None:
-    more = {"changes": {"cents": 2000}} if word == "edit" else {}
+    more: dict[str, Any] = {} if word == "reveal" else {"decision": word}
+    more |= {"changes": {"cents": 2000}} if word == "edit" else {}
     async with desk.person(ANN) as ann, desk.person(LEA) as lea:
         call = await held(ann)
-        path = f"/v1/approvals/{call['approval_id']}/{word}"
+        path = f"/v1/approvals/{call['approval_id']}/{'reveal' if word == 'reveal' else 'decision'}"
         without = await lea.post(path, json={"reason": "looked at it", **more})
         stale = await lea.post(path, json={"reason": "looked at it", "digest": "0" * 64, **more})
         silent = await lea.post(path, json={"reason": "  ", "digest": "0" * 64, **more})
@@ -37,12 +41,40 @@ async def test_a_decision_without_the_digest_of_what_was_seen_is_refused(desk: D
     assert desk.business.paid == []
 
 
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({}, "#/decision"),
+        ({"decision": SECRET}, "#/decision"),
+        ({"decision": None}, "#/decision"),
+        ({"decision": "edit"}, "#/changes"),
+        ({"decision": "edit", "changes": {}}, "#/changes"),
+        ({"decision": "approve", "changes": {"cents": 1}}, "#/changes"),
+        ({"decision": "deny", "changes": None}, "#/changes"),
+        ({"decision": "approve", "by": "lea"}, "#/by"),
+    ],
+)
+async def test_a_decision_says_which_it_is_and_changes_stand_with_an_edit_alone(
+    desk: Desk, more: dict[str, Any], pointer: str
+) -> None:
+    async with desk.person(ANN) as ann, desk.person(LEA) as lea:
+        before = await seen(lea, (await held(ann))["approval_id"])
+        body = {"digest": before["digest"], "reason": "looked at it", **more}
+        answer = await lea.post(f"/v1/approvals/{before['approval_id']}/decision", json=body)
+        after = await seen(lea, before["approval_id"])
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert SECRET not in answer.text
+    assert (after["state"], after["digest"], after["votes"]) == ("pending", before["digest"], [])
+
+
 @pytest.mark.req("X2.8")
 async def test_whoever_asked_an_agent_and_a_stranger_decide_nothing(desk: Desk) -> None:
     async with desk.person(ANN) as ann, desk.person(LEA, agent="helper") as agent:
         call = await held(ann)
-        body = {"reason": "it is fine", "digest": (await seen(ann, call["approval_id"]))["digest"]}
-        path = f"/v1/approvals/{call['approval_id']}/approve"
+        digest = (await seen(ann, call["approval_id"]))["digest"]
+        body = {"decision": "approve", "reason": "it is fine", "digest": digest}
+        path = f"/v1/approvals/{call['approval_id']}/decision"
         assert (await ann.post(path, json=body)).status_code == 403
         assert (await agent.post(path, json=body)).status_code == 403
         async with desk.person(EVE) as eve:
@@ -70,10 +102,8 @@ async def test_an_edit_is_checked_shown_and_voids_what_was_said_before(desk: Des
         before = await seen(lea, call["approval_id"])
         proposed = await lea.post(f"{path}/propose-edit", json={"changes": {"cents": 4000}})
         unfit = await lea.post(f"{path}/propose-edit", json={"changes": {"cents": 0}})
-        edited = await lea.post(
-            f"{path}/edit",
-            json={"changes": {"cents": 4000}, "reason": "less will do", "digest": before["digest"]},
-        )
+        less = {"decision": "edit", "changes": {"cents": 4000}, "reason": "less will do"}
+        edited = await lea.post(f"{path}/decision", json={**less, "digest": before["digest"]})
         own = await decide(lea, call["approval_id"])
         other = await decide(max_, call["approval_id"])
         await desk.gateway.sweep()
@@ -94,7 +124,8 @@ async def test_an_edit_is_checked_shown_and_voids_what_was_said_before(desk: Des
 async def test_revealing_tells_the_arguments_once_and_the_trail_keeps_who_looked(desk: Desk) -> None:
     async with desk.person(ANN) as ann, desk.person(LEA) as lea, desk.person(OLA) as ola:
         call = await held(ann, card=SECRET)
-        answer = await decide(lea, call["approval_id"], "reveal")
+        body = {"digest": (await seen(lea, call["approval_id"]))["digest"], "reason": "looked at it"}
+        answer = await lea.post(f"/v1/approvals/{call['approval_id']}/reveal", json=body)
         trail = await ola.get("/v1/audit?actor=lea")
     assert answer.json()["arguments"]["card"] == SECRET
     assert SECRET not in trail.text
@@ -110,7 +141,7 @@ async def test_a_batch_says_of_each_item_what_became_of_it(desk: Desk) -> None:
             {"approval_id": "appr_none", "digest": "0" * 64},
         ]
         answer = await lea.post(
-            "/v1/approvals/decide", json={"decision": "deny", "items": items, "reason": "not today"}
+            "/v1/approvals/decisions", json={"decision": "deny", "items": items, "reason": "not today"}
         )
     assert answer.status_code == 200
     decided = answer.json()["decided"]
@@ -141,7 +172,7 @@ async def test_the_list_holds_what_one_may_decide_and_pages_through_it(desk: Des
 
 async def test_the_evidence_is_the_calls_before_it(desk: Desk) -> None:
     async with desk.person(ANN) as ann, desk.person(LEA) as lea:
-        await ann.post("/v1/calls", json=ask("notes", customer="c"))
+        await ask(ann, "notes", customer="c")
         call = await held(ann)
         answer = await lea.get(f"/v1/approvals/{call['approval_id']}/evidence")
     assert [one["tool"] for one in answer.json()["calls"]] == ["notes"]
@@ -173,11 +204,11 @@ async def test_a_grant_lets_calls_through_within_its_bounds_until_it_is_revoked(
     async with desk.person(ANN) as ann, desk.person(LEA) as lea:
         made = await lea.post("/v1/grants", json=grant)
         assert made.status_code == 200, made.text
-        through = await ann.post("/v1/calls", json=ask("refund", order=1, cents=5000))
-        beyond = await ann.post("/v1/calls", json=ask("refund", order=2, cents=5001))
+        through = await ask(ann, "refund", order=1, cents=5000)
+        beyond = await ask(ann, "refund", order=2, cents=5001)
         listed = await lea.get("/v1/grants")
         ended = await lea.post(f"/v1/grants/{made.json()['grant_id']}/revoke", json={"reason": "over"})
-        again = await ann.post("/v1/calls", json=ask("refund", order=3, cents=5000))
+        again = await ask(ann, "refund", order=3, cents=5000)
         own = await lea.post("/v1/grants", json=grant | {"caller_id": "lea"})
         odd = await lea.post("/v1/grants", json=grant | {"lasting": "12parsecs"})
         nothing = await lea.get("/v1/grants")
@@ -186,3 +217,30 @@ async def test_a_grant_lets_calls_through_within_its_bounds_until_it_is_revoked(
     assert ended.json()["revoked_by"] == "lea"
     assert (own.status_code, odd.status_code) == (403, 422)
     assert nothing.json()["grants"] == []
+
+
+@pytest.mark.req("X7.2")
+async def test_an_approver_sees_grants_that_concern_them_and_an_operator_all(desk: Desk) -> None:
+    grant = {
+        "tool": "refund",
+        "bounds": {},
+        "caller_id": "ann",
+        "lasting": "8h",
+        "uses": 5,
+        "reason": "a sale",
+    }
+    async with desk.person(LEA) as lea:
+        made = [(await lea.post("/v1/grants", json=grant)).json()["grant_id"] for _ in range(3)][::-1]
+    not_any_more = replace(LEA, roles=frozenset())
+    for who, sees in ((LEA, made), (MAX, made), (not_any_more, made), (OLA, made), (AUD, made), (BOB, [])):
+        async with desk.person(who) as somebody:
+            found: list[str] = []
+            pages = 0
+            path: str | None = "/v1/grants?limit=2"
+            while path is not None:
+                page = await somebody.get(path)
+                assert page.status_code == 200, page.text
+                found += [one["grant_id"] for one in page.json()["grants"]]
+                pages += 1
+                path = page.links["next"]["url"] if "next" in page.links else None
+        assert (found, pages) == (sees, 2), who

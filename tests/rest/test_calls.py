@@ -7,7 +7,21 @@ import json
 
 import pytest
 
-from tests.rest.desk import ALL, ANN, BOB, EVE, LEA, OLA, SECRET, Desk, ask, decide, held
+from tests.rest.desk import (
+    ALL,
+    ANN,
+    BOB,
+    EVE,
+    LEA,
+    OLA,
+    SECRET,
+    Desk,
+    ask,
+    calls_of,
+    decide,
+    held,
+    request,
+)
 from toolgate.domain.rows import ByCall
 
 pytestmark = pytest.mark.req("X3.4")
@@ -15,7 +29,7 @@ pytestmark = pytest.mark.req("X3.4")
 
 async def test_a_call_that_succeeded_answers_the_json_a_model_gets(desk: Desk) -> None:
     async with desk.person(ANN) as ann:
-        answer = await ann.post("/v1/calls", json=ask("refund", order=1))
+        answer = await ask(ann, "refund", order=1)
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     body = answer.json()
@@ -31,8 +45,8 @@ async def test_a_call_that_succeeded_answers_the_json_a_model_gets(desk: Desk) -
 
 async def test_a_held_call_says_where_to_look_and_asking_again_answers_the_same_call(desk: Desk) -> None:
     async with desk.person(ANN) as ann:
-        first = await ann.post("/v1/calls", json=ask("refund", order=1, cents=5000))
-        again = await ann.post("/v1/calls", json=ask("refund", order=1, cents=5000))
+        first = await ask(ann, "refund", order=1, cents=5000)
+        again = await ask(ann, "refund", order=1, cents=5000)
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.headers["location"] == f"/v1/calls/{first.json()['call_id']}"
     assert again.headers["location"] == first.headers["location"]
@@ -42,7 +56,7 @@ async def test_a_held_call_says_where_to_look_and_asking_again_answers_the_same_
 
 async def test_a_refused_call_answers_problem_details_that_hold_the_whole_outcome(desk: Desk) -> None:
     async with desk.person(ANN) as ann:
-        answer = await ann.post("/v1/calls", json=ask("refund", order=0))
+        answer = await ask(ann, "refund", order=0)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
@@ -52,10 +66,40 @@ async def test_a_refused_call_answers_problem_details_that_hold_the_whole_outcom
     assert body["detail"] == body["outcome"]["message"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["", "refunds", "refund/calls", "../refund", "re fund?", "refund\n", "a\x00b", "\u202eg", "x" * 5000],
+)
+async def test_whatever_the_path_calls_a_tool_is_answered_and_kept_as_an_unknown_one(
+    desk: Desk, name: str
+) -> None:
+    async with desk.person(ANN) as ann:
+        answer = await ask(ann, name, order=1)
+        none = await ask(ann, "none", order=1)
+        listed = (await ann.get("/v1/calls?error_type=unknown_tool")).json()["calls"]
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown_tool")
+    assert answer.json()["detail"] == none.json()["detail"]
+    assert answer.json()["outcome"] | {"call_id": ""} == none.json()["outcome"] | {"call_id": ""}
+    assert [call["call_id"] for call in listed] == [
+        none.json()["outcome"]["call_id"],
+        answer.json()["outcome"]["call_id"],
+    ]
+    assert len(listed[1]["tool"]) <= 256
+    assert desk.business.paid == []
+
+
+async def test_the_names_that_were_left_behind_lead_nowhere(desk: Desk) -> None:
+    async with desk.person(ALL) as somebody:
+        assert (await somebody.post("/v1/calls", json=request(order=1))).status_code == 405
+        for path in ("/v1/approvals/decide", "/v1/approvals/a/approve", "/v1/approvals/a/edit"):
+            assert (await somebody.post(path, json={})).status_code in {404, 405}
+        assert (await somebody.get("/v1/openapi.json")).status_code == 404
+
+
 @pytest.mark.req("M10.18")
 async def test_what_may_have_happened_has_a_status_that_no_client_repeats_by_itself(desk: Desk) -> None:
     async with desk.person(ANN) as ann:
-        answer = await ann.post("/v1/calls", json=ask("lost", order=1))
+        answer = await ask(ann, "lost", order=1)
     assert answer.status_code == 409
     assert answer.json()["status"] == 409
     assert answer.json()["outcome"]["effect"] == "unknown"
@@ -63,11 +107,12 @@ async def test_what_may_have_happened_has_a_status_that_no_client_repeats_by_its
 
 
 @pytest.mark.parametrize(
-    "member", ["caller", "caller_id", "agent", "roles", "tenant", "idempotency_key", "approval_id", "call_id"]
+    "member",
+    ["tool", "caller", "caller_id", "agent", "roles", "tenant", "idempotency_key", "approval_id", "call_id"],
 )
-async def test_no_member_of_the_body_sets_who_calls_or_the_key(desk: Desk, member: str) -> None:
+async def test_no_member_of_the_body_sets_the_tool_who_calls_or_the_key(desk: Desk, member: str) -> None:
     async with desk.person(ANN) as ann:
-        answer = await ann.post("/v1/calls", json=ask("refund", order=1) | {member: "lea"})
+        answer = await ask(ann, "refund", order=1, more={member: "lea"})
         calls = await ann.get("/v1/calls")
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == f"#/{member}"
@@ -77,7 +122,7 @@ async def test_no_member_of_the_body_sets_who_calls_or_the_key(desk: Desk, membe
 async def test_the_caller_and_the_agent_come_from_the_credential_alone(desk: Desk) -> None:
     headers = {"X-Agent": "other", "X-User": "lea", "X-Toolgate-Agent": "other", "Idempotency-Key": "k"}
     async with desk.person(ANN, agent="helper") as helper:
-        answer = await helper.post("/v1/calls", json=ask("refund", order=1), headers=headers)
+        answer = await ask(helper, "refund", order=1, headers=headers)
     call = (await desk.gateway.store.find(ByCall(answer.json()["call_id"]))).call
     assert call is not None
     assert (call.caller_id, call.tenant, call.agent, call.surface) == ("ann", "acme", "helper", "rest")
@@ -87,10 +132,9 @@ async def test_the_request_id_and_a_wellformed_traceparent_are_kept_for_tracing(
     good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     async with desk.person(ANN) as ann:
         sent = {"X-Request-Id": "req-12345678", "traceparent": good}
-        traced = await ann.post("/v1/calls", json=ask("notes", customer="c"), headers=sent)
-        broken = await ann.post(
-            "/v1/calls", json=ask("notes", customer="c"), headers={"traceparent": "00-" + "0" * 32 + "-x"}
-        )
+        traced = await ask(ann, "notes", customer="c", headers=sent)
+        malformed = {"traceparent": "00-" + "0" * 32 + "-x"}
+        broken = await ask(ann, "notes", customer="c", headers=malformed)
         story = (await ann.get(f"/v1/calls/{traced.json()['call_id']}/story")).json()
         other = (await ann.get(f"/v1/calls/{broken.json()['call_id']}/story")).json()
     assert (story["call"]["request_id"], story["call"]["trace"]) == ("req-12345678", good)
@@ -137,7 +181,7 @@ async def test_a_wait_ends_with_the_server(desk: Desk) -> None:
 
 async def test_a_call_of_somebody_else_is_answered_like_one_that_never_was(desk: Desk) -> None:
     async with desk.person(ANN) as ann, desk.person(BOB) as bob, desk.person(EVE) as eve:
-        call = (await ann.post("/v1/calls", json=ask("refund", order=1))).json()
+        call = (await ask(ann, "refund", order=1)).json()
         missing = await bob.get("/v1/calls/call_0000")
         for other in (bob, eve):
             for path in ("", "/story", "/events"):
@@ -149,7 +193,7 @@ async def test_a_call_of_somebody_else_is_answered_like_one_that_never_was(desk:
 @pytest.mark.req("M11.21")
 async def test_an_operator_sees_how_a_call_of_the_tenant_ended_but_not_its_result(desk: Desk) -> None:
     async with desk.person(ANN) as ann, desk.person(OLA) as ola:
-        call = (await ann.post("/v1/calls", json=ask("refund", order=1))).json()
+        call = (await ask(ann, "refund", order=1)).json()
         answer = await ola.get(f"/v1/calls/{call['call_id']}")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -162,8 +206,8 @@ async def test_an_operator_sees_how_a_call_of_the_tenant_ended_but_not_its_resul
 
 async def test_an_agent_sees_only_what_it_asked_for_itself(desk: Desk) -> None:
     async with desk.person(ANN) as ann, desk.person(ANN, agent="helper") as helper:
-        hers = (await ann.post("/v1/calls", json=ask("refund", order=1))).json()["call_id"]
-        its = (await helper.post("/v1/calls", json=ask("refund", order=2))).json()["call_id"]
+        hers = (await ask(ann, "refund", order=1)).json()["call_id"]
+        its = (await ask(helper, "refund", order=2)).json()["call_id"]
         assert (await helper.get(f"/v1/calls/{hers}")).status_code == 404
         assert [call["call_id"] for call in (await helper.get("/v1/calls")).json()["calls"]] == [its]
         assert len((await ann.get("/v1/calls")).json()["calls"]) == 2
@@ -172,7 +216,7 @@ async def test_an_agent_sees_only_what_it_asked_for_itself(desk: Desk) -> None:
 @pytest.mark.req("M11.22")
 async def test_cursors_lead_through_every_call_once(desk: Desk) -> None:
     async with desk.person(ANN) as ann:
-        answers = [await ann.post("/v1/calls", json=ask("refund", order=order)) for order in range(1, 8)]
+        answers = [await ask(ann, "refund", order=order) for order in range(1, 8)]
         asked = [answer.json()["call_id"] for answer in answers]
         found: list[str] = []
         path: str | None = "/v1/calls?limit=3&tool=refund"
@@ -199,10 +243,10 @@ async def test_a_cursor_that_was_not_given_out_is_refused(desk: Desk, cursor: st
 
 async def test_calls_are_found_by_what_they_are(desk: Desk) -> None:
     async with desk.person(ANN) as ann, desk.person(OLA) as ola:
-        await ann.post("/v1/calls", json=ask("refund", order=1))
-        await ann.post("/v1/calls", json=ask("notes", customer="c", workflow="other"))
-        await ann.post("/v1/calls", json=ask("lost", order=1))
-        await ann.post("/v1/calls", json=ask("refund", order=0))
+        await ask(ann, "refund", order=1)
+        await ask(ann, "notes", customer="c", workflow="other")
+        await ask(ann, "lost", order=1)
+        await ask(ann, "refund", order=0)
 
         async def names(query: str) -> list[str]:
             answer = await ola.get(f"/v1/calls?{query}")
@@ -244,20 +288,21 @@ async def test_a_query_that_does_not_fit_is_refused_by_name(desk: Desk, query: s
         b"",
         b"[]",
         b"nothing",
-        b'{"tool": "notes"}',
-        b'{"tool": "notes", "tool": "refund", "arguments": {}}',
-        b'{"tool": "notes", "arguments": {}} x',
-        b'{"tool": "notes", "arguments": {}, }',
-        b'{"tool": 1, "arguments": {}}',
-        b'{"tool": "notes", "arguments": {}, "workflow_id": "a\\u0000b"}',
-        b'{"tool": "notes", "arguments": {}, "workflow_id": "a\\u202eb"}',
-        b'\xff{"tool": "notes", "arguments": {}}',
-        b'{"tool": "notes", "arguments": ' + b"9" * 5000 + b"}",
+        b"{}",
+        b'{"workflow_id": "w", "workflow_id": "v", "arguments": {}}',
+        b'{"arguments": {}} x',
+        b'{"arguments": {}, }',
+        b'{"workflow_id": 1, "arguments": {}}',
+        b'{"arguments": {}, "workflow_id": "a\\u0000b"}',
+        b'{"arguments": {}, "workflow_id": "a\\u202eb"}',
+        b'\xff{"arguments": {}}',
+        b'{"arguments": ' + b"9" * 5000 + b"}",
     ],
 )
 async def test_a_body_that_does_not_fit_is_no_call(desk: Desk, body: bytes) -> None:
     async with desk.person(ANN) as ann:
-        answer = await ann.post("/v1/calls", content=body, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        answer = await ann.post(calls_of("notes"), content=body, headers=headers)
         calls = await ann.get("/v1/calls")
     assert answer.status_code == 400, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -266,13 +311,13 @@ async def test_a_body_that_does_not_fit_is_no_call(desk: Desk, body: bytes) -> N
 
 async def test_a_body_of_another_type_is_not_read(desk: Desk) -> None:
     async with desk.person(ANN) as ann:
-        answer = await ann.post("/v1/calls", content=json.dumps(ask("refund", order=1)))
+        answer = await ann.post(calls_of("refund"), content=json.dumps(request(order=1)))
     assert answer.status_code == 415
 
 
 async def test_a_secret_in_a_wrong_member_does_not_come_back(desk: Desk) -> None:
     async with desk.person(ANN) as ann:
-        answer = await ann.post("/v1/calls", json=ask("refund", order=1) | {"model": ["sk-live-" + SECRET]})
+        answer = await ask(ann, "refund", order=1, more={"model": ["sk-live-" + SECRET]})
     assert answer.status_code == 400
     assert SECRET not in answer.text
 
@@ -295,12 +340,12 @@ async def test_the_story_of_a_call_tells_each_step_and_no_secret(desk: Desk) -> 
 
 async def test_an_unknown_effect_is_resolved_by_an_operator_alone(desk: Desk) -> None:
     async with desk.person(ANN) as ann, desk.person(OLA) as ola:
-        lost = (await ann.post("/v1/calls", json=ask("lost", order=1))).json()["outcome"]["call_id"]
+        lost = (await ask(ann, "lost", order=1)).json()["outcome"]["call_id"]
         body = {"applied": True, "reason": "found it in the books"}
         assert (await ann.post(f"/v1/calls/{lost}/resolve", json=body)).status_code == 403
         answer = await ola.post(f"/v1/calls/{lost}/resolve", json=body)
         again = await ola.post(f"/v1/calls/{lost}/resolve", json=body)
-        replayed = await ann.post("/v1/calls", json=ask("lost", order=1))
+        replayed = await ask(ann, "lost", order=1)
     assert (answer.status_code, answer.json()["effect_state"]) == (200, "applied")
     assert again.status_code == 409
     assert (replayed.status_code, replayed.json()["replayed"]) == (200, True)
@@ -311,7 +356,7 @@ async def test_whoever_asked_may_withdraw_what_waits(desk: Desk) -> None:
         call = await held(ann)
         answer = await ann.post(f"/v1/calls/{call['call_id']}/withdraw", json={"reason": "a mistake"})
         after = await ann.get(f"/v1/calls/{call['call_id']}")
-        done = (await ann.post("/v1/calls", json=ask("notes", customer="c"))).json()["call_id"]
+        done = (await ask(ann, "notes", customer="c")).json()["call_id"]
         none = await ann.post(f"/v1/calls/{done}/withdraw", json={"reason": "a mistake"})
     assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
     assert after.json()["error_type"] == "approval_expired"
@@ -321,11 +366,11 @@ async def test_whoever_asked_may_withdraw_what_waits(desk: Desk) -> None:
 async def test_a_call_that_runs_still_says_so_and_is_not_repeated(desk: Desk) -> None:
     desk.business.proceed.clear()
     async with desk.person(ANN) as ann:
-        first = asyncio.ensure_future(ann.post("/v1/calls", json=ask("refund", order=1)))
+        first = asyncio.ensure_future(ask(ann, "refund", order=1))
         await asyncio.to_thread(desk.business.entered.wait, 10)
         call_id = (await ann.get("/v1/calls")).json()["calls"][0]["call_id"]
         running = await ann.get(f"/v1/calls/{call_id}")
-        second = await ann.post("/v1/calls", json=ask("refund", order=1))
+        second = await ask(ann, "refund", order=1)
         desk.business.proceed.set()
         assert (await first).status_code == 200
     assert (running.status_code, running.json()["effect"]) == (200, "unknown")

@@ -22,7 +22,7 @@ async def test_an_admin_makes_a_token_whose_secret_is_told_once(desk: Desk) -> N
         assert made.status_code == 200, made.text
         listed = await ada.get("/v1/tokens")
         async with desk.client(made.json()["secret"]) as zoe:
-            assert (await zoe.post("/v1/calls", json=ask("refund", order=1))).status_code == 200
+            assert (await ask(zoe, "refund", order=1)).status_code == 200
             ended = await ada.post(f"/v1/tokens/{made.json()['token']['token_id']}/revoke")
             assert (await zoe.get("/v1/calls")).status_code == 401
     assert made.json()["secret"] not in listed.text
@@ -56,7 +56,7 @@ async def test_a_users_and_an_agents_token_become_one_of_the_two(desk: Desk) -> 
     assert answer.headers["cache-control"] == "no-store"
     assert (answer.json()["token_type"], answer.json()["scope"]) == ("Bearer", "call")
     async with desk.client(answer.json()["access_token"]) as both:
-        assert (await both.post("/v1/calls", json=ask("refund", order=1))).status_code == 200
+        assert (await ask(both, "refund", order=1)).status_code == 200
         call = (await both.get("/v1/calls")).json()["calls"][0]
         assert (await both.get("/v1/grants")).status_code == 403
     assert (call["caller_id"], call["agent"]) == ("ann", "helper")

@@ -37,9 +37,10 @@ async def test_a_store_that_cannot_be_read_is_a_503_and_tells_nothing_internal(d
 async def test_a_decision_whose_commit_is_in_doubt_is_not_told_as_undone(desk: Desk) -> None:
     async with desk.person(ANN) as ann, desk.person(LEA) as lea:
         approval_id = (await held(ann))["approval_id"]
-        body = {"digest": (await seen(lea, approval_id))["digest"], "reason": "it is fine"}
+        digest = (await seen(lea, approval_id))["digest"]
         faulty(desk).fail("doubt", DecideApproval, when="after")
-        answer = await lea.post(f"/v1/approvals/{approval_id}/approve", json=body)
+        body = {"decision": "approve", "digest": digest, "reason": "it is fine"}
+        answer = await lea.post(f"/v1/approvals/{approval_id}/decision", json=body)
         after = await seen(lea, approval_id)
     assert answer.status_code == 409
     assert answer.json()["type"] == "/problems/in_doubt"
@@ -54,7 +55,7 @@ async def test_whatever_fails_a_repeatable_status_means_that_nothing_happened(
 ) -> None:
     async with desk.person(ANN) as ann:
         faulty(desk).fail(how, kind, times=times, when="before" if how == "refuse" else "after")
-        answer = await ann.post("/v1/calls", json=ask("refund", order=1))
+        answer = await ask(ann, "refund", order=1)
     told = answer.json()["outcome"] if answer.status_code >= 400 else answer.json()
     if answer.status_code in REPEATED_UNASKED:
         assert desk.business.paid == []

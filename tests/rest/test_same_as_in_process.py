@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.rest.desk import ANN, NIL, SECRET, Desk, opened
+from tests.rest.desk import ANN, NIL, SECRET, Desk, calls_of, opened
 from toolgate import Caller
 from toolgate.domain.canonical import UnfitJson, parse_json
 
@@ -54,8 +54,12 @@ CASES: dict[str, Asked] = {
     "oversize": Asked(tool="notes", arguments=json.dumps({"customer": "c" * 400_000})),
     "too deep": Asked(tool="notes", arguments='{"customer": ' + "[" * 62 + "]" * 62 + "}"),
     "denied": Asked(tool="refund", arguments='{"order": 1}', caller=NIL),
+    "denied by a predicate": Asked(tool="refund", arguments='{"order": 999999}'),
+    "too often": Asked(tool="rarely", arguments="{}", times=3),
     "unknown tool": Asked(tool="refunds", arguments="{}"),
     "a tool's name that is none": Asked(tool="refund\u202e", arguments="{}"),
+    "a tool's name that is a path": Asked(tool="refund/../notes\n", arguments="{}"),
+    "a tool's name without end": Asked(tool="refund" * 1000, arguments="{}"),
     "held": Asked(tool="refund", arguments='{"order": 1, "cents": 5000}'),
     "held, asked again": Asked(tool="refund", arguments='{"order": 1, "cents": 5000}', times=3),
     "replayed": Asked(tool="refund", arguments='{"order": 1}', times=2),
@@ -71,16 +75,12 @@ CASES: dict[str, Asked] = {
 
 async def over_rest(desk: Desk, asked: Asked) -> list[dict[str, Any]]:
     """What a REST client is told, each time it asks."""
-    body = (
-        f'{{"tool": {json.dumps(asked.tool)}, "workflow_id": "wf", "model": "m", "rationale": "because",'
-        f' "arguments": {asked.arguments}}}'
-    )
+    body = f'{{"workflow_id": "wf", "model": "m", "rationale": "because", "arguments": {asked.arguments}}}'
     told = []
     async with desk.person(asked.caller) as client:
         for _ in range(asked.times):
-            answer = await client.post(
-                "/v1/calls", content=body.encode(), headers={"Content-Type": "application/json"}
-            )
+            headers = {"Content-Type": "application/json"}
+            answer = await client.post(calls_of(asked.tool), content=body.encode(), headers=headers)
             said = answer.json()
             told.append(said["outcome"] if answer.status_code >= 400 else said)
     return told

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import pytest
 
 from tests.rest.desk import ALL, ANN, BOB, EVE, LEA, OLA, SECRET, Desk, ask, decide, held
 from tests.rest.listening import Listening, listening
-from toolgate.surfaces.rest import events
+from toolgate.surfaces.http.streams import MOST_OF_ONE
 
 pytestmark = pytest.mark.req("X3.8")
 
@@ -34,7 +36,7 @@ async def test_a_stream_of_a_call_tells_its_steps_and_ends_with_its_outcome(desk
 async def test_a_stream_of_a_call_that_ended_is_its_outcome(desk: Desk) -> None:
     token = await desk.token(ANN)
     async with desk.client(token) as ann:
-        call = (await ann.post("/v1/calls", json=ask("refund", order=1))).json()
+        call = (await ask(ann, "refund", order=1)).json()
     async with listening(desk, f"/v1/calls/{call['call_id']}/events", token) as stream:
         only = await stream.next()
         assert only is not None
@@ -70,10 +72,10 @@ async def test_everybody_hears_what_they_may_see(desk: Desk) -> None:
     ):
         await desk.watched(6)
         anns = (await held(ann, order=1))["call_id"]
-        its = (await helper.post("/v1/calls", json=ask("refund", order=2))).json()["call_id"]
-        eves = (await eve.post("/v1/calls", json=ask("refund", order=3))).json()["call_id"]
-        bobs = (await bob.post("/v1/calls", json=ask("refund", order=4))).json()["call_id"]
-        last = (await ann.post("/v1/calls", json=ask("refund", order=5))).json()["call_id"]
+        its = (await ask(helper, "refund", order=2)).json()["call_id"]
+        eves = (await ask(eve, "refund", order=3)).json()["call_id"]
+        bobs = (await ask(bob, "refund", order=4)).json()["call_id"]
+        last = (await ask(ann, "refund", order=5)).json()["call_id"]
         assert set(await heard_until(of_ann, last)) == {anns, its, last}
         assert set(await heard_until(of_bob, bobs)) == {bobs}
         assert set(await heard_until(of_helper, its)) == {its}
@@ -89,16 +91,16 @@ async def test_whoever_comes_back_hears_what_was_missed(desk: Desk) -> None:
     async with desk.client(token) as ann:
         async with listening(desk, "/v1/events", token) as stream:
             await desk.watched(1)
-            await ann.post("/v1/calls", json=ask("refund", order=1))
+            await ask(ann, "refund", order=1)
             event = await stream.next()
             assert event is not None
-        missed = (await ann.post("/v1/calls", json=ask("refund", order=2))).json()["call_id"]
+        missed = (await ask(ann, "refund", order=2)).json()["call_id"]
         async with listening(desk, "/v1/events", token, last=event.id) as stream:
             assert missed in await heard_until(stream, missed)
 
 
-async def test_a_stream_ends_with_its_credential(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "HEARTBEAT", 0.05)
+async def test_a_stream_ends_with_its_credential(desk: Desk) -> None:
+    desk.office.streams.heartbeat = 0.05
     token_id, secret = await desk.made(ANN)
     async with desk.person(ALL) as somebody, listening(desk, "/v1/events", secret) as stream:
         await desk.watched(1)
@@ -113,3 +115,24 @@ async def test_a_stream_ends_with_the_server(desk: Desk) -> None:
         await desk.watched(1)
         desk.office.closing.begin()
         assert await stream.next() is None
+
+
+async def test_nobody_takes_the_streams_of_everybody(desk: Desk) -> None:
+    token, agents = await desk.token(ANN), await desk.token(ANN, agent="helper")
+    async with desk.client(token) as ann, AsyncExitStack() as stack:
+        call = (await held(ann))["call_id"]
+        for _ in range(MOST_OF_ONE):
+            await stack.enter_async_context(listening(desk, "/v1/events", token))
+        for path in ("/v1/events", f"/v1/calls/{call}/events"):
+            refused = await ann.get(path)
+            assert refused.status_code == 429
+            assert refused.json()["type"] == "/problems/too_many_streams"
+            assert int(refused.headers["retry-after"]) >= 1
+        assert (await ann.get(f"/v1/calls/{call}?wait=1")).status_code == 200
+        for other in (agents, await desk.token(BOB)):
+            async with listening(desk, "/v1/events", other) as stream:
+                assert stream.status == 200
+        assert len(desk.office.streams) == MOST_OF_ONE
+    assert len(desk.office.streams) == 0
+    async with listening(desk, "/v1/events", token) as stream:
+        assert stream.status == 200

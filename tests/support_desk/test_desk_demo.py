@@ -59,7 +59,7 @@ def test_the_demo_shows_every_scene_and_fits_eighty_columns_without_colour(playe
     for number in range(1, len(SCENES) + 3):
         assert f"\n{number}. " in played.text
     assert "\x1b" not in played.text
-    assert max(len(line) for line in played.text.splitlines() if not line.startswith("  cd ")) <= 80
+    assert max(len(line) for line in played.text.splitlines() if not line.startswith(("  cd ", "  . "))) <= 80
 
 
 @pytest.mark.req("M11.6")
@@ -92,6 +92,7 @@ def test_every_command_that_the_demo_prints_works(played: Played, tmp_path: Path
     printed = [line.strip() for line in played.text.splitlines()]
     commands = [line for line in printed if line.startswith(("toolgate ", "export ", "cd ", "--"))]
     assert len(commands) > 10
+    served = commands.pop(commands.index("toolgate serve --tenant acme"))
     toolgate = (
         f"toolgate() {{ {shlex.quote(sys.executable)} -c 'from toolgate.cli import main; main()' \"$@\"; }}"
     )
@@ -104,6 +105,23 @@ def test_every_command_that_the_demo_prints_works(played: Played, tmp_path: Path
     assert commands[0] == f"cd {played.folder}"
     with World(tmp_path / DEFAULT_NAME).use() as world:
         assert books.erasures(world) == 1
+    assert "/console/sign-in#" in _link_of(served, tmp_path, environment)
+
+
+def _link_of(command: str, folder: Path, environment: dict[str, str]) -> str:
+    """The line with the link that the server prints; then it is asked to end, and does."""
+    given = [*shlex.split(command)[1:], "--listen", "127.0.0.1:0"]
+    serve = [sys.executable, "-c", "from toolgate.cli import main; main()", *given]
+    with subprocess.Popen(
+        serve, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            link = next((line for line in server.stdout if "sign in" in line), "")
+        finally:
+            server.terminate()
+    assert server.returncode == 0
+    return link
 
 
 @pytest.mark.req("M14.6")

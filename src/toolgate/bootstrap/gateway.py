@@ -412,7 +412,11 @@ class Gateway(Calls):
             async with asyncio.timeout(NEAR_TOOLS):
                 return await asyncio.wrap_future(lane.start(work))
         except TimeoutError:
-            return Declined("conflict", f"the tool's own checks took longer than {NEAR_TOOLS:g} s; try again")
+            # What was given up may have been written all the same.
+            return Declined(
+                "conflict",
+                f"the tool's own checks took longer than {NEAR_TOOLS:g} s; look whether it changed, then try again",
+            )
 
     async def approve(self, approval_id: str, *, by: Caller, reason: str) -> ApprovalRow | str:
         """Vote for a held call, as ``by``. The approval as it is now, or why the vote was not taken.

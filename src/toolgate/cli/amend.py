@@ -100,6 +100,7 @@ async def edit(
             _answer_dry(proposed, as_json=as_json)
             return
         if sys.stdin.isatty() and not (yes or as_json):
+            click.echo()
             click.confirm(f"Edit it so, as {by.id}?", abort=True)
         after = await gateway.operate_near_tools(
             edit_approval,

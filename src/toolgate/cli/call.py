@@ -16,7 +16,7 @@ from toolgate.cli.tables import print_facts
 from toolgate.config import Settings
 from toolgate.domain.idempotency import needs_workflow
 from toolgate.domain.outcome import ErrorType, Outcome, Status
-from toolgate.domain.principal import Action, forbids
+from toolgate.domain.principal import Action, Principal, forbids
 
 _MAX_INPUT = 1024 * 1024
 WHICH_WORK = (
@@ -38,7 +38,7 @@ _CODES = {
     "--args", "arguments", default="{}", metavar="JSON|@FILE|-", help="The arguments; @FILE or - reads them."
 )
 @click.option("--workflow", metavar="ID", help="The piece of work it belongs to: the same on every retry.")
-@click.option("--agent", metavar="NAME", help="The agent on whose behalf, for the trail and the approver.")
+@click.option("--agent", metavar="NAME", help="Only if the token is this agent's, which it says by itself.")
 @click.option("--model", metavar="NAME", help="The model on whose behalf.")
 @click.option("--rationale", metavar="TEXT", help="The agent's own reason, shown to approvers as its claim.")
 @click.option(
@@ -72,16 +72,19 @@ async def call(
         actor = await acting(gateway.store, gateway.world.keys, settings.agents)
         if (why := forbids(actor, Action.CALL_TOOLS)) is not None:
             no(why)
-        if actor.agent is not None and agent not in {None, actor.agent}:
-            misused(f"--agent: this token is the agent {actor.agent}'s, and says so by itself")
-        caller, agent = actor.caller, actor.agent or agent
-        flow = gateway.workflow(workflow, caller=caller, agent=agent, model=model)
+        if agent not in {None, actor.agent}:
+            # Or whoever holds a token would have what people granted to an agent.
+            misused(
+                f"--agent: {_whose(actor)}; a token of an agent is made by: toolgate tokens create --agent NAME"
+            )
+        caller = actor.caller
+        flow = gateway.workflow(workflow, caller=caller, agent=actor.agent, model=model)
         outcome = await gateway.request(
             tool,
             given,
             caller=caller,
             workflow=flow.workflow,
-            actor=actor if actor.agent == agent else None,
+            actor=actor,
             rationale=rationale,
             surface="cli",
         )
@@ -95,6 +98,10 @@ async def call(
     if workflow is None and not outcome.ok and registered is not None and needs_workflow(registered.contract):
         click.echo(WHICH_WORK.format(tool), err=True)
     return _code(outcome)
+
+
+def _whose(actor: Principal) -> str:
+    return "this token is a person's" if actor.agent is None else f"this token is the agent {actor.agent}'s"
 
 
 def _arguments(text: str) -> bytes:

@@ -148,7 +148,8 @@ async def decide(
         if not as_json:
             _print_all(reviews)
         if sys.stdin.isatty() and not (yes or as_json):
-            click.confirm(f"{decision.capitalize()} exactly these {len(reviews)}, as {by.id}?", abort=True)
+            which = "this" if len(reviews) == 1 else f"these {len(reviews)}"
+            click.confirm(f"{decision.capitalize()} exactly {which}, as {by.id}?", abort=True)
         items = [(review.row.approval_id, digest) for review, digest in reviews]
         answers = await decide_batch(world, items, decision, by=by, reason=reason)
         served = ledger.served

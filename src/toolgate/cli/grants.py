@@ -65,13 +65,14 @@ async def list_(
             page = await list_grants(world, by=by, active=not everything, before=before, limit=limit)
             if isinstance(page, Declined):
                 no(page.reason)
-            rows, now = page.rows, page.now
+            rows, now, further = page.rows, page.now, page.next
         else:
             now = await ledger.store.now()
             active_at = None if everything else now
             rows = tuple(
                 await ledger.store.grants(tenant=tenant, active_at=active_at, before=before, limit=limit)
             )
+            further = rows[-1].grant_id if len(rows) == limit else None
     if as_json:
         print_json([_described(world, row, now) for row in rows])
         return
@@ -80,8 +81,8 @@ async def list_(
         (_row(world, row, now) for row in rows),
         empty="No grants." if everything else "No grant can be used.",
     )
-    if len(rows) == limit:
-        click.echo(f"There may be more: --before {rows[-1].grant_id}")
+    if further is not None:
+        click.echo(f"There may be more: --before {further}")
 
 
 def _row(world: World, row: GrantRow, now: int) -> tuple[tuple[str, str], ...]:
@@ -106,7 +107,7 @@ def _for_whom(row: GrantRow) -> str:
 @as_json
 @asynchronous
 async def show(settings: Settings, grant_id: str, *, as_json: bool) -> None:
-    """Show one grant: what it lets through, who gave it and why, and how often it was used."""
+    """Show one grant, and how often it was used."""
     async with reading(settings) as ledger:
         world, now = ledger.office(settings, with_tools=True), await ledger.store.now()
         row = (await ledger.store.find(ByGrant(grant_id))).grant if grant_id.isascii() else None

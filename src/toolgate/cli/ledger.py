@@ -120,7 +120,8 @@ async def acting(
     if not secret:
         instead = f", or {otherwise}" if otherwise else ""
         misused(
-            f"set {TOKEN_VARIABLE} to your token{instead}; whoever owns the key file makes one: toolgate tokens create"
+            f"set {TOKEN_VARIABLE} to your token{instead}; whoever owns the key file makes one: "
+            "toolgate tokens create --id ID --roles ROLE"
         )
     row = await look_up(store, keys, secret, kinds=BEARERS)
     if isinstance(row, str):

@@ -83,7 +83,7 @@ def _announce(settings: Settings, serving: Serving, tenant: str) -> None:
         f"toolgate serves {tools} tool{'' if tools == 1 else 's'} ({held} may ask a person) on {serving.address}",
         "",
         f"  console  {url}/",
-        f"  REST     {url}/v1, described in {url}/v1/openapi.json",
+        f"  REST     {url}/v1, described in {url}/openapi.json",
         f"  health   {url}/healthz, {url}/readyz, {url}/metrics",
         f"  store    {_store(settings)}",
     ]

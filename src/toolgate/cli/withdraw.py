@@ -26,7 +26,10 @@ from toolgate.operations import withdraw as operations
 @as_json
 @asynchronous
 async def withdraw(settings: Settings, approval_id: str, *, reason: str, as_json: bool) -> None:
-    """Cancel a held call: by whoever asked for it, who has a say in it, or an operator."""
+    """Cancel a held call; it may be asked for again.
+
+    By whoever asked for it, who has a say in it, or an operator.
+    """
     async with writing(settings) as ledger:
         by = await acting(ledger.store, ledger.keys, settings.agents)
         answer = await operations.withdraw(ledger.office(settings), approval_id, by=by, reason=reason)
@@ -61,9 +64,10 @@ async def stop(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """The kill switch: cancel everything that waits or has not begun, and end every grant.
+    """The kill switch: cancel all that waits, and end grants.
 
-    Needs a token with the role operator, and reaches its tenant. What runs already is not called back.
+    What is approved and has not begun is cancelled too. Needs a token with the role operator, and reaches its tenant.
+    What runs already is not called back.
     """
     async with writing(settings) as ledger:
         by = await acting(ledger.store, ledger.keys, settings.agents)

@@ -7,6 +7,7 @@ replayed and written in a file. Not here: the states of an approval (``lifecycle
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
@@ -47,11 +48,13 @@ def _order(value: Any, bound: Any) -> int:
 
     Raises:
         TypeError: for what has no order, or none that its letters show (durations, times of day with an offset).
-        ValueError: for a moment that is none.
+        ValueError: for a moment that is none, and for a text beside a number where it is not plainly one: "1e3" comes
+            before "50" by its letters, and a tool may read a thousand in it.
     """
+    _check_alike(value, bound)
     if isinstance(value, str) and isinstance(bound, str):
-        if _DECIMAL.fullmatch(value) and _DECIMAL.fullmatch(bound):
-            value, bound = Decimal(value), Decimal(bound)
+        if _DECIMAL.fullmatch(value) or _DECIMAL.fullmatch(bound):
+            value, bound = _number(value), _number(bound)
         elif _MOMENT.fullmatch(value) or _MOMENT.fullmatch(bound):
             value, bound = datetime.fromisoformat(value), datetime.fromisoformat(bound)
         elif _NO_ORDER_OF_LETTERS.fullmatch(value) or _NO_ORDER_OF_LETTERS.fullmatch(bound):
@@ -59,8 +62,22 @@ def _order(value: Any, bound: Any) -> int:
     return int(value > bound) - int(value < bound)
 
 
+def _number(text: str) -> Decimal:
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError("not written as a decimal number")
+    return Decimal(text)
+
+
+def _check_alike(value: Any, bound: Any) -> None:
+    """Python takes True for 1; nobody who writes a condition does. Raises ``TypeError``."""
+    if isinstance(value, int | float) and isinstance(bound, int | float):
+        if isinstance(value, bool) != isinstance(bound, bool):
+            raise TypeError("a yes or no is no number")
+
+
 def _same(value: Any, bound: Any) -> bool:
     """Whether ``value`` is ``bound``, however it is spelt: ``"50.0"`` is ``"50.00"``. Raises as ``_order``."""
+    _check_alike(value, bound)
     if value == bound:
         return True
     if not (isinstance(value, str) and isinstance(bound, str)):
@@ -378,9 +395,9 @@ def within(bounds: Mapping[str, Any], arguments: JsonValue) -> bool:
 
 
 def spoken(bounds: Mapping[str, Any]) -> str:
-    """A condition in words: ``amount_cents > 5000 and currency = EUR``."""
+    """A condition in words: ``amount_cents > 5000 and currency = "EUR"``. Texts are quoted: none imitates a bound."""
     return " and ".join(
-        f"{path} {_SPOKEN[operator]} {bound}"
+        f"{path} {_SPOKEN[operator]} {json.dumps(bound, ensure_ascii=False)}"
         for path, tests in bounds.items()
         for operator, bound in tests.items()
     )

@@ -8,7 +8,7 @@ from toolgate.domain.commands import DecideApproval, Done, NotAllowed
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.redaction import redact_text
 from toolgate.operations.may_decide import facts_of, forbidden_by_rule
-from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review
+from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review, written_review
 
 if TYPE_CHECKING:
     from toolgate.domain.principal import Principal
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_REASON = 2000
 Decision = Literal["approve", "deny"]
+CHANGED = Declined("conflict", "it changed since it was shown; look at it again")
 SAY_WHY = Declined("invalid", "say why, in a few words; the trail keeps it")
 
 
@@ -35,14 +36,17 @@ async def decide_approval(
     review = await find_review(world, approval_id, tenant=by.tenant)
     if review is None:
         return NO_SUCH_APPROVAL
+    seen = review.row.digest if digest is None else digest
+    if decision == "approve" and review.is_open and seen != review.row.digest:
+        # The ledger says so too, but of the revision that is there when the rule has answered: an edit that comes in
+        # between must not bring a vote for arguments that the rule was never asked about.
+        return CHANGED
     if decision == "approve" and (why := await forbidden_by_rule(world, by, facts_of(review))):
         return Declined("forbidden", why)
-    seen = review.row.digest if digest is None else digest
     answer = await world.store.execute(DecideApproval(approval_id, decision, by.caller, text, seen))
     match answer:
         case Done():
-            after = await find_review(world, approval_id, tenant=by.tenant)
-            return NO_SUCH_APPROVAL if after is None else after
+            return await written_review(world, approval_id, tenant=by.tenant)
         case NotAllowed():
             return Declined(answer.why, answer.reason)
         case _:

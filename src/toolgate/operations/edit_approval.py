@@ -32,7 +32,7 @@ from toolgate.operations.may_decide import facts_of, forbidden_by_rule
 from toolgate.operations.reread import reread
 from toolgate.operations.reveal_masked import UNREADABLE
 from toolgate.operations.review import Difference, Review, differences
-from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review
+from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review, written_review
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ async def edit_approval(
     answer = await world.store.execute(command)
     match answer:
         case Done():
-            return await find_review(world, approval_id, tenant=by.tenant) or NO_SUCH_APPROVAL
+            return await written_review(world, approval_id, tenant=by.tenant)
         case NotAllowed():
             return Declined(answer.why, answer.reason)
         case _:

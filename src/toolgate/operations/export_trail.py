@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from toolgate.domain.audit_export import FinalHeads, heads_line, record_line
@@ -37,6 +37,7 @@ class TrailExport:
     written: int = 0
     left_out: int = 0
     ended: bool = False
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 async def begin_export(world: World, *, by: Principal) -> TrailExport | Declined:
@@ -50,6 +51,11 @@ async def begin_export(world: World, *, by: Principal) -> TrailExport | Declined
 
 async def next_piece(_: World, export: TrailExport) -> bytes | None:
     """Some lines, each with its end; None behind the last one."""
+    async with export.reading:
+        return await _read_on(export)
+
+
+async def _read_on(export: TrailExport) -> bytes | None:
     if export.ended:
         return None
     found: list[StoredRecord] = []
@@ -68,8 +74,10 @@ async def next_piece(_: World, export: TrailExport) -> bytes | None:
 
 async def end_export(_: World, export: TrailExport) -> None:
     """Let go of the store. To be called whether or not the last piece was reached."""
-    export.ended = True
-    await export.source.aclose()
+    # Whoever left did so while a piece was read, perhaps, and that goes on for a moment.
+    async with export.reading:
+        export.ended = True
+        await export.source.aclose()
 
 
 async def _records(world: World) -> AsyncGenerator[StoredRecord, None]:

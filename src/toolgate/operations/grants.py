@@ -15,7 +15,7 @@ from toolgate.domain.canonical import JsonValue, UnfitJson, canonical_json, chec
 from toolgate.domain.commands import Done, NotAllowed, PutGrant, RevokeGrant
 from toolgate.domain.contract import is_argument
 from toolgate.domain.duration import MICRO
-from toolgate.domain.errors import ContractError
+from toolgate.domain.errors import ContractError, StoreInDoubt, StoreUnavailable
 from toolgate.domain.ledger.grants import CLOCK, MADE, described, ended
 from toolgate.domain.masked import covers
 from toolgate.domain.names import name_problem
@@ -138,7 +138,7 @@ async def revoke_grant(world: World, grant_id: str, *, by: Principal, reason: st
     answer = await world.store.execute(RevokeGrant(grant_id, by.id, text))
     match answer:
         case Done():
-            return await find_grant(world, grant_id, tenant=by.tenant) or NO_SUCH_GRANT
+            return await _revoked(world, grant_id, tenant=by.tenant)
         case NotAllowed():
             return Declined(answer.why, answer.reason)
         case _:
@@ -148,8 +148,13 @@ async def revoke_grant(world: World, grant_id: str, *, by: Principal, reason: st
 async def list_grants(
     world: World, *, by: Principal, active: bool = True, before: str | None = None, limit: int = 50
 ) -> GrantPage | Declined:
-    """The grants of the tenant, newest first; ``active``: only those that could still be used."""
-    if (why := forbids(by, Action.GRANT)) and forbids(by, Action.SEE_ALL_CALLS):
+    """The grants of the tenant, newest first; ``active``: only those that could still be used.
+
+    Whoever sees every call sees every grant; an approver those that they made, and those of tools that they may decide
+    about. What they may not see takes its place on a page all the same: a page may be short and have a ``next``.
+    """
+    sees_all = forbids(by, Action.SEE_ALL_CALLS) is None
+    if (why := forbids(by, Action.GRANT)) and not sees_all:
         return Declined("forbidden", why)
     now = await world.store.now()
     rows = tuple(
@@ -157,13 +162,21 @@ async def list_grants(
             tenant=by.tenant, active_at=now if active else None, before=before, limit=limit
         )
     )
-    return GrantPage(rows, rows[-1].grant_id if len(rows) == limit else None, now)
+    seen = rows if sees_all else tuple(row for row in rows if _concerns(world, row, by))
+    return GrantPage(seen, rows[-1].grant_id if len(rows) == limit else None, now)
 
 
 async def find_grant(world: World, grant_id: str, *, tenant: str) -> GrantRow | None:
     """One grant, within ``tenant``."""
     found = (await world.store.find(ByGrant(grant_id))).grant if grant_id.isascii() else None
     return found if found is not None and found.tenant == tenant else None
+
+
+async def _revoked(world: World, grant_id: str, *, tenant: str) -> GrantRow | Declined:
+    try:
+        return await find_grant(world, grant_id, tenant=tenant) or NO_SUCH_GRANT
+    except StoreUnavailable as fault:
+        raise StoreInDoubt("it was revoked, and cannot be read now") from fault
 
 
 async def expire_grants(world: World) -> int:
@@ -185,7 +198,7 @@ def state_of(world: World, grant: GrantRow, now: int) -> str:
 
 
 def bounds_in_words(grant: GrantRow) -> str:
-    """``amount_cents ≤ 5000 and currency = EUR``, or ``any arguments``."""
+    """``amount_cents ≤ 5000 and currency = "EUR"``, or ``any arguments``."""
     return spoken(json.loads(grant.bounds)) or "any arguments"
 
 
@@ -252,6 +265,14 @@ def _unfit_bounds(contract: Contract, bounds: Mapping[str, Any]) -> Declined | N
         if redact_text(json.dumps(tests)) != json.dumps(tests):
             return Declined("invalid", f"bounds.{path}: this looks like a secret, which no grant may hold")
     return None
+
+
+def _concerns(world: World, grant: GrantRow, by: Principal) -> bool:
+    if person(grant.granted_by) == person(by.id):
+        return True
+    registered = world.registry.get(grant.tool)
+    approval = None if registered is None else registered.contract.approval
+    return approval is not None and any(_counts(part, by) for part in approval.parts)
 
 
 def _may_not_revoke(world: World, grant: GrantRow, by: Principal) -> str | None:

@@ -9,6 +9,7 @@ from toolgate.domain.approval import may_see
 from toolgate.domain.ledger import stored_requirement
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.rows import ByApproval
+from toolgate.operations.list_calls import is_own_call
 from toolgate.operations.review import Review, reviewed
 
 if TYPE_CHECKING:
@@ -60,14 +61,17 @@ async def list_approvals(
 
 
 async def _wanted(world: World, row: ApprovalRow, now: int, by: Principal, *, for_me: bool) -> Review | None:
-    everything = not for_me and (row.caller_id == by.id or forbids(by, Action.SEE_ALL_CALLS) is None)
-    if not everything and _is_none_of_theirs(row, by):
+    everything = not for_me and forbids(by, Action.SEE_ALL_CALLS) is None
+    may_be_own = not for_me and row.caller_id == by.id
+    if not (everything or may_be_own) and _is_none_of_theirs(row, by):
         # Told by the row alone: what was said of it is read for those that are shown.
         return None
     review = reviewed(await world.store.find(ByApproval(row.approval_id)), now)
     if review is None or (for_me and review.why_not(by) is not None):
         return None
-    return review
+    # Which agent asked stands in the call.
+    own = may_be_own and not everything
+    return None if own and _is_none_of_theirs(row, by) and not is_own_call(review.call, by) else review
 
 
 def _is_none_of_theirs(row: ApprovalRow, by: Principal) -> bool:

@@ -1,6 +1,6 @@
 """The calls that somebody may see, newest first.
 
-``may_see_call`` and ``list_calls`` are the one rule: whoever may see every call sees those of their tenant, everybody
+``may_see_call``, ``is_own_call`` and ``list_calls`` are the one rule: whoever may see every call sees those of their tenant, everybody
 else their own, and an agent only what it asked for itself. What an approver sees of a held call goes through its
 review (``call_story``). Not here: how a store finds them.
 """
@@ -49,11 +49,14 @@ def seen_by(wanted: CallFilter, by: Principal) -> CallFilter | Declined | None:
 
 def may_see_call(row: CallRow, by: Principal) -> bool:
     """Whether ``by`` may see this call without having to decide about it."""
-    if row.tenant != by.tenant:
-        return False
-    if forbids(by, Action.SEE_ALL_CALLS) is None:
+    if row.tenant == by.tenant and forbids(by, Action.SEE_ALL_CALLS) is None:
         return True
-    if forbids(by, Action.CALL_TOOLS) is not None or row.caller_id != by.id:
+    return is_own_call(row, by)
+
+
+def is_own_call(row: CallRow, by: Principal) -> bool:
+    """Whether ``by`` asked for it, under this very id; an agent, whether it did so itself."""
+    if row.tenant != by.tenant or row.caller_id != by.id or forbids(by, Action.CALL_TOOLS) is not None:
         return False
     return by.agent is None or row.agent == by.agent
 

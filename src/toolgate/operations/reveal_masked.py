@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from toolgate.domain.commands import Done, NotAllowed, RevealMasked
 from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
 from toolgate.domain.principal import Action, Declined, forbids
-from toolgate.operations.decide_approval import SAY_WHY, said
+from toolgate.operations.decide_approval import CHANGED, SAY_WHY, said
 from toolgate.operations.reread import reread
 from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review
 
@@ -45,5 +45,9 @@ async def reveal_masked(
         return UNREADABLE
     if received is None:
         return UNREADABLE
+    now = await find_review(world, approval_id, tenant=by.tenant)
+    if now is None or now.row.digest != digest:
+        # An edit came in between: what was read may be another revision's, which this look is not recorded for.
+        return CHANGED
     arguments: dict[str, JsonValue] = received.arguments
     return arguments

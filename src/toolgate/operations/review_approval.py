@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolgate.domain.approval import person
-from toolgate.domain.principal import Action, Declined, Scope, forbids
+from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
+from toolgate.domain.principal import Declined
 from toolgate.domain.rows import ByApproval
+from toolgate.operations.list_calls import may_see_call, seen_by
 from toolgate.operations.review import Review, reviewed
 from toolgate.ports import CallFilter
 
@@ -29,12 +30,18 @@ async def review_approval(world: World, approval_id: str, *, by: Principal) -> R
 
 
 async def evidence(world: World, approval_id: str, *, by: Principal) -> tuple[CallRow, ...] | Declined:
-    """The other calls of the same workflow, newest first, at most twenty."""
+    """The other calls of the same workflow, newest first, at most twenty.
+
+    Whoever has no say in it gets those that they may see anyhow: a workflow is a name that anybody may give.
+    """
     review = await review_approval(world, approval_id, by=by)
     if isinstance(review, Declined):
         return review
     wanted = CallFilter(tenant=by.tenant, workflow_id=review.call.workflow_id, limit=MOST_EVIDENCE + 1)
-    rows = (await world.store.calls(wanted)).rows
+    theirs = wanted if review.may_look(by) is None else seen_by(wanted, by)
+    if theirs is None or isinstance(theirs, Declined):
+        return ()
+    rows = (await world.store.calls(theirs)).rows
     return tuple(row for row in rows if row.call_id != review.call.call_id)[:MOST_EVIDENCE]
 
 
@@ -50,7 +57,18 @@ async def find_review(world: World, approval_id: str, *, tenant: str) -> Review 
     return reviewed(found, await world.store.now(), revisions)
 
 
+async def written_review(world: World, approval_id: str, *, tenant: str) -> Review | Declined:
+    """The approval after something was written to it.
+
+    Raises:
+        StoreInDoubt: where it cannot be read. It was written, and nobody is told that it was not.
+    """
+    try:
+        review = await find_review(world, approval_id, tenant=tenant)
+    except StoreUnavailable as fault:
+        raise StoreInDoubt("it was written, and cannot be read now") from fault
+    return NO_SUCH_APPROVAL if review is None else review
+
+
 def _may_look(review: Review, by: Principal) -> bool:
-    if review.may_look(by) is None or forbids(by, Action.SEE_ALL_CALLS) is None:
-        return True
-    return person(review.row.caller_id) == person(by.id) and Scope.CALL in by.scopes
+    return review.may_look(by) is None or may_see_call(review.call, by)

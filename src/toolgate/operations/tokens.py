@@ -224,7 +224,10 @@ def agent_problem(agent: str | None, owner: str | None, agents: Mapping[str, str
             return problem
     known = agents.get(agent)
     if known is None and owner is None:
-        return "say who answers for the agent: its owner may not approve what it asks for"
+        return (
+            "name the owner, who answers for the agent and may not approve what it asks for: here, "
+            f"or as [agents.{agent}] owner in the configuration"
+        )
     if known is not None and owner not in {None, known}:
         return f"the configuration says that {known} answers for this agent"
     return None

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -182,21 +184,39 @@ async def _left_over(day: Day) -> _LeftOver | None:
 
 def _what_next(stage: Stage, folder: Path | None, left: _LeftOver | None) -> None:
     stage.heading("What to try next")
+    tenant = personas["ines"].caller.tenant
     if folder is None:
-        stage.say("Nothing was kept. Keep the databases and look around in them:")
-        stage.lines(["toolgate demo --keep desk-day"])
+        stage.say("Nothing was kept. Keep the databases, and decide about what waits in a browser:")
+        stage.lines(
+            [
+                *_put_on_the_path(),
+                "toolgate demo --keep desk-day",
+                f"cd desk-day && toolgate serve --tenant {tenant}",
+            ]
+        )
         return
     stage.say("Look around:")
-    stage.lines([f"cd {shlex.quote(str(folder))}", *_LOOK])
+    stage.lines([*_put_on_the_path(), f"cd {shlex.quote(str(folder))}", *_LOOK])
+    stage.say("\nServe it, and open the link that it prints, to see what waits and what is unresolved:")
+    stage.lines([f"toolgate serve --tenant {tenant}"])
     if left is not None:
         _decide_next(stage, left)
 
 
+def _put_on_the_path() -> list[str]:
+    """What has to be said first where the demo was started by its path, as `make demo` does."""
+    if shutil.which("toolgate") is not None:
+        return []
+    activate = Path(sys.prefix, "bin", "activate")
+    near = activate.relative_to(Path.cwd()) if activate.is_relative_to(Path.cwd()) else activate
+    return [f". {shlex.quote(str(near))}"]
+
+
 def _decide_next(stage: Stage, left: _LeftOver) -> None:
-    stage.lines([f"toolgate approvals show {left.approval_id}"])
-    stage.say("\nBe Ines: cast the second vote, and say what became of the mail:")
+    stage.say("\nOr by commands. Be Ines: cast the second vote, and say what became of the mail:")
     stage.lines(
         [
+            f"toolgate approvals show {left.approval_id}",
             *_be("ines", "operator"),
             f"toolgate approvals approve {left.approval_id} \\",
             '    --reason "She asked in writing."',

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.approval import person
 from toolgate.domain.lifecycle import ApprovalState
-from toolgate.domain.principal import Action, Principal, Scope, forbids
+from toolgate.operations.withdraw import may_withdraw
 from toolgate.surfaces.console import paths, spelling
 
 if TYPE_CHECKING:
+    from toolgate.domain.principal import Principal
     from toolgate.operations.review import Review
 
 _LONGEST_PREVIEW = 240
@@ -103,9 +104,7 @@ class Asked:
     @property
     def may_withdraw(self) -> bool:
         """Whether this person may take it back: who asked, who has a say in it, an operator."""
-        mine = person(self.review.row.caller_id) == person(self.by.id) and Scope.CALL in self.by.scopes
-        may = mine or self.review.may_look(self.by) is None or forbids(self.by, Action.STOP) is None
-        return self.review.is_open and may
+        return self.review.is_open and may_withdraw(self.review, self.by)
 
     @property
     def revealed(self) -> bool:
@@ -140,8 +139,13 @@ def what_happened(review: Review, events: Sequence[Mapping[str, Any]]) -> str:
         return f"{revision.editor} changed its arguments meanwhile, and said: {revision.reason}"
     who = str(last["actor"]) if last is not None and last.get("actor") else None
     why = str(last["reason"]) if last is not None and last.get("reason") else review.row.reason
+    if who == "clock":
+        # Its reason says what the verb says.
+        why = None
     by_a_person = _DID.get(state)
-    if who is None or who == "clock" or by_a_person is None:
+    if state is ApprovalState.EXPIRED:
+        return "Its time ran out meanwhile."
+    if who is None or by_a_person is None:
         return f"{_HAPPENED.get(state, f'It is {state.value}')} meanwhile{f': {why}' if why else ''}."
     return f"{who} {by_a_person} meanwhile{f', and said: {why}' if why else '.'}"
 
@@ -153,7 +157,6 @@ _DID: Mapping[ApprovalState, str] = {
     ApprovalState.CANCELLED: "withdrew it",
 }
 _HAPPENED: Mapping[ApprovalState, str] = {
-    ApprovalState.EXPIRED: "Its time ran out",
     ApprovalState.CANCELLED: "It was withdrawn",
     ApprovalState.DENIED: "It was denied",
     ApprovalState.APPROVED: "It was approved",

@@ -186,11 +186,14 @@ def _hint(shape: Mapping[str, Any]) -> str:
         )
         if bound in shape
     ]
-    bounds += [
-        f"{words} {shape[bound]} characters"
-        for bound, words in (("minLength", "at least"), ("maxLength", "at most"))
-        if bound in shape
-    ]
+    if shape.get("minLength", 0) == shape.get("maxLength"):
+        bounds.append(f"exactly {shape['maxLength']} characters")
+    else:
+        bounds += [
+            f"{words} {shape[bound]} characters"
+            for bound, words in (("minLength", "at least"), ("maxLength", "at most"))
+            if bound in shape
+        ]
     if bounds:
         words = ", ".join(bounds)
         said.append(f"{words[0].upper()}{words[1:]}.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolgate.surfaces.console.session import Page, Visit, peek
-from toolgate.surfaces.http.streams import Message, event_stream
+from toolgate.surfaces.http.streams import Message, Telling, event_stream
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,19 +31,12 @@ async def events(visit: Visit) -> Response:
     def of_their_tenant(event: FeedEvent) -> bool:
         return event.tenant == visit.principal.tenant
 
-    return event_stream(
-        visit.office,
-        visit.request,
-        principal=visit.principal,
-        identify=identify,
-        wanted=of_their_tenant,
-        render=_changed,
-        # A page is older than its stream: what happened between the two nobody would tell it.
-        greeting=_CHANGED,
-    )
+    # A page is older than its stream: what happened between the two nobody would tell it.
+    telling = Telling(wanted=of_their_tenant, render=_changed, greeting=_CHANGED)
+    return event_stream(visit.office, visit.request, telling, principal=visit.principal, identify=identify)
 
 
-def _changed(event: FeedEvent | Resync) -> Message:  # noqa: ARG001 - what it was is told by the page
+async def _changed(event: FeedEvent | Resync) -> Message:  # noqa: ARG001 - what it was is told by the page
     return _CHANGED
 
 

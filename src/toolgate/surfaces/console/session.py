@@ -9,7 +9,7 @@ its cookie is called (``surfaces.http.credentials``).
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, NamedTuple, ParamSpec, TypeVar
 
@@ -37,9 +37,10 @@ TOKEN_FIELD: Final = "csrf"  # noqa: S105 - the name of a field
 MOST_FIELDS: Final = 500
 KEPT: Final = "kept_"
 """Before the name of a field that was typed into another form, while its writer signs in again."""
+_MARK: Final = 16
 _SEE_OTHER: Final = 303
 _NOTHING: Final = 204
-_COUNTED: Final = 100
+_COUNTED: Final = 50
 _STATUSES: Final = {"not_found": 404, "forbidden": 403, "conflict": 409, "invalid": 422}
 _TITLES: Final = {
     "not_found": "There is no such thing",
@@ -76,9 +77,25 @@ class Visit:
         """Run an operation; see ``Gate.operate``."""
         return await self.office.gate.operate(operation, *args, **kwargs)
 
-    def go(self, path: str, **query: object) -> Response:
-        """Send the browser on with a GET, so that loading the page anew posts nothing again."""
-        return RedirectResponse(paths.with_query(path, **query), _SEE_OTHER)
+    def go(self, path: str, **claims: object) -> Response:
+        """Send the browser on with a GET, so that loading the page anew posts nothing again.
+
+        ``claims`` say there what was done. They bear a mark of this session: whoever sends somebody a link cannot have
+        a page say that a thing was approved, or everything stopped.
+        """
+        mark = self._mark(path, {name: str(value) for name, value in claims.items()}) if claims else None
+        return RedirectResponse(paths.with_query(path, **claims, mark=mark), _SEE_OTHER)
+
+    def told(self, *names: str) -> list[str]:
+        """What an answer of ours to this session says was done, as it stands in the address; empty texts where none does."""
+        found = [self.query.get(name, "") for name in names]
+        mark = self._mark(self.request.url.path, dict(zip(names, found, strict=True)))
+        ours = hmac.compare_digest(self.query.get("mark", "").encode(), mark.encode())
+        return found if ours else [""] * len(names)
+
+    def _mark(self, path: str, claims: Mapping[str, str]) -> str:
+        said = "\n".join((path, *(f"{name}={value}" for name, value in sorted(claims.items()))))
+        return hmac.new(self.csrf.encode(), said.encode("utf-8", "replace"), "sha256").hexdigest()[:_MARK]
 
     def declined(self, refusal: Declined, *, back: str = paths.INBOX) -> Response:
         """A page that says why nothing was done."""
@@ -119,7 +136,9 @@ def signed_in(office: Office, endpoint: Answer) -> Callable[[Request], Awaitable
             return _refused(
                 request, "This form is not one of your session. Load its page anew, and send it again."
             )
-        waiting = await count_waiting(office, found)
+        # A part of another page has no navigation that would show it.
+        counts = not by_itself or request.url.path == paths.INBOX
+        waiting = await count_waiting(office, found) if counts else None
         visit = Visit(office=office, request=request, principal=found, csrf=token, waiting=waiting, form=form)
         return await endpoint(visit)
 

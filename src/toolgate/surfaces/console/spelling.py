@@ -68,7 +68,9 @@ def urgency(expires_at: int, now: int) -> str:
 def when(at: int, now: int | None = None) -> Markup:
     """A moment as a ``<time>``: in words where ``now`` is known, exact in its title."""
     text = instant(at) if now is None else ago(at, now)
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(iso(at), instant(at), text)
+    exactly = instant(at)
+    # Digits and words of ours alone.
+    return Markup(f'<time datetime="{iso(at)}" title="{exactly} UTC">{text}</time>')  # noqa: S704 - as above
 
 
 def visible(text: object) -> Markup:
@@ -82,7 +84,7 @@ def visible(text: object) -> Markup:
         if _has_hidden(said)
         else escape(said)
     )
-    return Markup("<bdi>{}</bdi>").format(Markup(inner))  # noqa: S704 - each part was escaped above
+    return Markup(f"<bdi>{inner}</bdi>")  # noqa: S704 - each part was escaped above
 
 
 def _has_hidden(text: str) -> bool:
@@ -122,25 +124,25 @@ def _spelt(char: str) -> Markup:
     )
 
 
-def _quoted(text: str, margin: str, kind: str = "text") -> Markup:
-    """A JSON string, whole. A line break is spelt as its escape and then also made, so that long texts can be read."""
+def _quoted(text: str, margin: str, kind: str = "text") -> str:
+    """A JSON string, whole, as HTML. A line break is spelt as its escape and then also made: long texts can be read."""
 
     def one(found: re.Match[str]) -> str:
         char = found.group()
         if char == "\n":
             return f'<span class="mark">\\n</span>\n{margin}'
         if char in _ESCAPES:
-            return str(escape(_ESCAPES[char]))
-        return str(_spelt(char)) if _is_hidden(char) else str(escape(char))
+            return escape(_ESCAPES[char])
+        return _spelt(char) if _is_hidden(char) else escape(char)
 
     parts: list[str] = []
     last = 0
     for found in _UNUSUAL.finditer(text):
-        parts += [str(escape(text[last : found.start()])), one(found)]
+        parts += [escape(text[last : found.start()]), one(found)]
         last = found.end()
-    parts.append(str(escape(text[last:])))
-    inner = Markup("".join(parts)).removesuffix(f"\n{margin}")  # noqa: S704 - each part was escaped above
-    return Markup('<bdi class="{}">"{}"</bdi>').format(kind, Markup(inner))  # noqa: S704 - as above
+    parts.append(escape(text[last:]))
+    inner = "".join(parts).removesuffix(f"\n{margin}")
+    return f'<bdi class="{kind}">"{inner}"</bdi>'
 
 
 def exact(value: Any, masked: Collection[tuple[str, ...]] = ()) -> Markup:
@@ -148,16 +150,17 @@ def exact(value: Any, masked: Collection[tuple[str, ...]] = ()) -> Markup:
 
     ``masked``: the paths of what stands in for something hidden. What merely looks like a mask is not marked as one.
     """
-    return _written(value, "", (), frozenset(masked))
+    # Put together as plain text, each part escaped where it is made: a page of the trail holds a thousand of these.
+    return Markup(_written(value, "", (), frozenset(masked)))  # noqa: S704 - as above
 
 
-def _written(value: Any, margin: str, path: tuple[str, ...], masked: frozenset[tuple[str, ...]]) -> Markup:
+def _written(value: Any, margin: str, path: tuple[str, ...], masked: frozenset[tuple[str, ...]]) -> str:
+    """``value`` as HTML."""
     deeper = margin + _INDENT
     if isinstance(value, Mapping):
         members = [
-            Markup('<span class="key">{}</span>: {}').format(
-                _quoted(str(key), margin), _written(item, deeper, (*path, str(key)), masked)
-            )
+            f'<span class="key">{_quoted(str(key), margin)}</span>: '
+            f"{_written(item, deeper, (*path, str(key)), masked)}"
             for key, item in value.items()
         ]
         return _lines("{", members, "}", margin)
@@ -167,15 +170,15 @@ def _written(value: Any, margin: str, path: tuple[str, ...], masked: frozenset[t
     if isinstance(value, str):
         return _quoted(value, margin, "masked" if path in masked else "text")
     kind = "word" if value is None or isinstance(value, bool) else "number"
-    return Markup('<span class="{}">{}</span>').format(kind, json.dumps(value))
+    return f'<span class="{kind}">{escape(json.dumps(value))}</span>'
 
 
-def _lines(opened: str, inner: Collection[Markup], closed: str, margin: str) -> Markup:
+def _lines(opened: str, inner: Collection[str], closed: str, margin: str) -> str:
     if not inner:
-        return Markup(opened + closed)  # noqa: S704 - two brackets of ours
+        return opened + closed
     deeper = margin + _INDENT
-    body = Markup(f",\n{deeper}").join(inner)  # noqa: S704 - spaces and a comma of ours
-    return Markup("{}\n{}{}\n{}{}").format(opened, deeper, body, margin, closed)
+    body = f",\n{deeper}".join(inner)
+    return f"{opened}\n{deeper}{body}\n{margin}{closed}"
 
 
 def one_line(value: Any, longest: int = 160) -> str:

@@ -80,7 +80,7 @@ def health_routes(office: Office, metrics: Metrics, monotonic: Callable[[], floa
     async def numbers(request: Request) -> Response:
         if (refused := await _may_not_count(office, request)) is not None:
             return refused.response(request)
-        text = await metrics.text(office.gate, streams=len(office.feed))
+        text = await metrics.text(office.gate, streams=len(office.streams))
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return [

@@ -15,6 +15,8 @@ from toolgate.operations.sessions import session
 from toolgate.surfaces.http.closing import Closing
 from toolgate.surfaces.http.credentials import Credentials
 from toolgate.surfaces.http.feed import Feed
+from toolgate.surfaces.http.once import Once
+from toolgate.surfaces.http.streams import OpenStreams
 from toolgate.surfaces.http.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -29,18 +31,22 @@ class Office:
     Attributes:
         gate: calls and operations.
         feed: what happens, as it happens, for streams.
+        streams: which are open, and whose.
         settings: where the server is and what it is called.
         credentials: who sends a request: ``await office.credentials.bearer(request)`` for programs,
             ``.session(request)`` for the console; both answer a ``Principal`` or ``NotSignedIn``.
         throttle: slows down whoever guesses credentials; ``credentials`` asks it by itself, a sign-in form has to.
+        verifying: taken while the trail is verified, for whoever asked.
         closing: set once the server is asked to end; streams and long waits end with it.
     """
 
     gate: Gate
     feed: Feed
+    streams: OpenStreams
     settings: ServerSettings
     credentials: Credentials
     throttle: Throttle
+    verifying: Once
     closing: Closing
 
     def decided(self) -> None:
@@ -57,8 +63,10 @@ def open_office(
     return Office(
         gate=gate,
         feed=Feed(gate),
+        streams=OpenStreams(),
         settings=settings,
         credentials=Credentials(gate, settings, throttle, authenticate=authenticate, session=session),
         throttle=throttle,
+        verifying=Once(),
         closing=Closing(),
     )

@@ -1,13 +1,17 @@
 """Server-sent events: what the feed says, to one client, until it leaves, its credential ends, or the server does.
 
 The form is that of the HTML standard, section 9.2: ``id:`` is the event's place in the trail, and a client that comes
-back with ``Last-Event-ID`` gets what it missed. Not here: which events somebody may see, and what is said of each.
+back with ``Last-Event-ID`` gets what it missed. A server holds so many streams, and fewer for each principal. Not here:
+which events somebody may see, and what is said of each.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.responses import Response, StreamingResponse
@@ -18,6 +22,7 @@ from toolgate.surfaces.http.problems import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from toolgate.surfaces.http.closing import Closing
     from toolgate.surfaces.http.credentials import NotSignedIn
@@ -29,6 +34,10 @@ HEARTBEAT: Final = 15.0
 COME_BACK_AFTER: Final = 2_000
 """Milliseconds after which a client that lost its stream asks again."""
 MOST_STREAMS: Final = 500
+"""Of one server."""
+MOST_OF_ONE: Final = 20
+"""Of one principal: the others still have theirs, however many pages somebody leaves open."""
+_ASK_AGAIN: Final = 5.0
 _LONGEST_ID: Final = 18
 
 
@@ -39,36 +48,101 @@ class Message(NamedTuple):
     data: str
 
 
-Render = Callable[["FeedEvent | Resync"], Message | None]
+class Over(NamedTuple):
+    """A stream has said all that it is about; ``last`` comes before its end."""
+
+    last: Message | None
+
+
+Render = Callable[["FeedEvent | Resync"], Awaitable[Message | None]]
 Identify = Callable[["Request"], Awaitable["Principal | NotSignedIn"]]
 
 
-def event_stream(
-    office: Office,
-    request: Request,
-    *,
-    principal: Principal,
-    identify: Identify,
-    wanted: Wanted,
-    render: Render,
-    greeting: Message | None = None,
-    heartbeat: float = HEARTBEAT,
-) -> Response:
-    """The stream for ``principal``, who was found by ``identify``: it ends as soon as that answers otherwise.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What a stream tells.
 
-    ``greeting`` is said once everything from then on is heard: what happened before may have been missed.
+    Attributes:
+        wanted: which events it is about.
+        render: an event as this client gets it; None where it is not told of it.
+        greeting: said once everything from then on is heard: what happened before may have been missed.
+        over: asked when it begins, and after each event and silence, whether there is more to come.
     """
-    if len(office.feed) >= MOST_STREAMS or office.closing.begun:
-        busy = Problem(code="unavailable", detail="too many streams are open; ask again later", retry_after=5)
+
+    wanted: Wanted
+    render: Render
+    greeting: Message | None = None
+    over: Callable[[], Awaitable[Over | None]] | None = None
+
+
+class OpenStreams:
+    """The streams that are open, and whose. Inside the server's loop. ``heartbeat``: seconds."""
+
+    def __init__(
+        self, *, most: int = MOST_STREAMS, most_of_one: int = MOST_OF_ONE, heartbeat: float = HEARTBEAT
+    ) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._of: Counter[tuple[str, str, str | None]] = Counter()
+        self.heartbeat = heartbeat
+
+    def why_not(self, by: Principal) -> Problem | None:
+        """Why ``by`` gets no further one at this moment."""
+        if self._of[_whose(by)] >= self._most_of_one:
+            detail = (
+                f"{self._most_of_one} streams of yours are open, which is the most; close one of them first"
+            )
+            return Problem(code="too_many_streams", detail=detail, retry_after=_ASK_AGAIN)
+        if len(self) >= self._most:
+            detail = "too many streams are open; ask again later"
+            return Problem(code="unavailable", detail=detail, retry_after=_ASK_AGAIN)
+        return None
+
+    @contextmanager
+    def held(self, by: Principal) -> Iterator[None]:
+        """One stream of ``by`` is open during the block."""
+        whose = _whose(by)
+        self._of[whose] += 1
+        try:
+            yield
+        finally:
+            self._of[whose] -= 1
+            if not self._of[whose]:
+                del self._of[whose]
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return self._of.total()
+
+
+class _Stream(StreamingResponse):
+    """A response that counts as long as it lasts, whether or not its client ever read of it."""
+
+    def __init__(self, told: AsyncIterator[str], streams: OpenStreams, by: Principal) -> None:
+        super().__init__(told, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._streams = streams
+        self._by = by
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._streams.held(self._by):
+            await super().__call__(scope, receive, send)
+
+
+def event_stream(
+    office: Office, request: Request, telling: Telling, *, principal: Principal, identify: Identify
+) -> Response:
+    """The stream for ``principal``, who was found by ``identify``: it ends as soon as that answers otherwise."""
+    if office.closing.begun:
+        ending = Problem(code="unavailable", detail="the server is ending", retry_after=_ASK_AGAIN)
+        return ending.response(request)
+    if (busy := office.streams.why_not(principal)) is not None:
         return busy.response(request)
 
     async def still_there() -> bool:
         return _same(principal, await identify(request))
 
-    told = _told(
-        office, last_event_id(request), still_there, wanted, render, greeting=greeting, heartbeat=heartbeat
-    )
-    return StreamingResponse(told, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    told = _told(office, last_event_id(request), still_there, telling)
+    return _Stream(told, office.streams, principal)
 
 
 def last_event_id(request: Request) -> int | None:
@@ -90,23 +164,17 @@ async def next_of(watch: Watch, closing: Closing, seconds: float) -> FeedEvent |
 
 
 async def _told(
-    office: Office,
-    after: int | None,
-    still_there: Callable[[], Awaitable[bool]],
-    wanted: Wanted,
-    render: Render,
-    *,
-    greeting: Message | None,
-    heartbeat: float,
+    office: Office, after: int | None, still_there: Callable[[], Awaitable[bool]], telling: Telling
 ) -> AsyncIterator[str]:
     yield f"retry: {COME_BACK_AFTER}\n\n"
-    loop = asyncio.get_running_loop()
+    loop, heartbeat = asyncio.get_running_loop(), office.streams.heartbeat
     checked = loop.time()
     try:
-        async with office.feed.watch(wanted, after=after) as watch:
-            if greeting is not None:
-                yield _written(greeting)
-            while True:
+        async with office.feed.watch(telling.wanted, after=after) as watch:
+            if telling.greeting is not None:
+                yield _written(telling.greeting)
+            # Asked once more before the first event: it may have ended before anybody watched.
+            while (over := await _over(telling)) is None:
                 event = await next_of(watch, office.closing, heartbeat)
                 if office.closing.begun:
                     return
@@ -116,16 +184,27 @@ async def _told(
                     checked = loop.time()
                 if event is None:
                     yield ": still here\n\n"
-                elif (message := render(event)) is not None:
+                elif (message := await telling.render(event)) is not None:
                     yield f"id: {event.seq}\n{_written(message)}"
+            if over.last is not None:
+                yield _written(over.last)
     except GateFault:
         # Nobody can tell any more who listens, or what happens: the client comes back, and is then told.
         return
 
 
+async def _over(telling: Telling) -> Over | None:
+    return None if telling.over is None else await telling.over()
+
+
 def _written(message: Message) -> str:
     data = "\n".join(f"data: {line}" for line in message.data.splitlines() or [""])
     return f"event: {message.event}\n{data}\n\n"
+
+
+def _whose(by: Principal) -> tuple[str, str, str | None]:
+    """An agent has streams of its own, and takes none of its user's."""
+    return by.tenant, by.id, by.agent
 
 
 def _same(before: Principal, now: Principal | NotSignedIn) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from toolgate.domain.principal import Declined
 from toolgate.operations.decide_approval import decide_approval
@@ -31,10 +31,11 @@ from toolgate.surfaces.rest.endpoint import Answer, Asked, NoBody, Reply
 from toolgate.surfaces.rest.requests import (
     ApprovalsQuery,
     BatchBody,
-    DecideBody,
+    DecisionBody,
     EditBody,
     ProposeBody,
     Query,
+    SeenBody,
     StopBody,
     WithdrawBody,
 )
@@ -80,26 +81,23 @@ async def see_evidence(asked: Asked[Query, NoBody]) -> Reply:
     return Answer(content=EvidenceBody(calls=[CallInfo.of(row) for row in rows]))
 
 
-async def approve(asked: Asked[Query, DecideBody]) -> Reply:
-    """Agree to exactly what was seen. Once enough people did, the gate runs the call itself."""
-    return await _decide(asked, "approve")
+async def decide(asked: Asked[Query, DecisionBody]) -> Reply:
+    """Approve, deny or edit exactly what was seen.
 
-
-async def deny(asked: Asked[Query, DecideBody]) -> Reply:
-    """Refuse, for good: one refusal is enough."""
-    return await _decide(asked, "deny")
-
-
-async def _decide(asked: Asked[Query, DecideBody], decision: Literal["approve", "deny"]) -> Reply:
-    body = asked.body
-    review = await asked.office.gate.operate(
-        decide_approval,
-        asked.id,
-        decision,
-        by=asked.by,
-        reason=body.reason,
-        digest=bytes.fromhex(body.digest),
-    )
+    `approve`: once enough people did, the gate runs the call itself. `deny`: for good, one is enough. `edit`: a new
+    revision with other arguments, checked anew, every vote void; it is no vote, and whoever made it does not vote on
+    it.
+    """
+    body, gate = asked.body.root, asked.office.gate
+    digest = bytes.fromhex(body.digest)
+    if isinstance(body, EditBody):
+        review = await gate.operate_near_tools(
+            edit_approval, asked.id, body.changes, by=asked.by, reason=body.reason, digest=digest
+        )
+    else:
+        review = await gate.operate(
+            decide_approval, asked.id, body.decision, by=asked.by, reason=body.reason, digest=digest
+        )
     return _moved(asked.office, review)
 
 
@@ -125,23 +123,6 @@ def _item(approval_id: str, review: Review | Declined) -> Decided:
     return Decided(approval_id=approval_id, approval=_body(review), why=None, reason=None)
 
 
-async def edit(asked: Asked[Query, EditBody]) -> Reply:
-    """Change arguments before anybody agrees to them: a new revision, checked anew, every vote void.
-
-    An edit is no vote, and whoever made it does not vote on it.
-    """
-    body = asked.body
-    review = await asked.office.gate.operate_near_tools(
-        edit_approval,
-        asked.id,
-        body.changes,
-        by=asked.by,
-        reason=body.reason,
-        digest=bytes.fromhex(body.digest),
-    )
-    return _moved(asked.office, review)
-
-
 async def propose(asked: Asked[Query, ProposeBody]) -> Reply:
     """What an edit would come to, and whether it would be taken. Nothing is changed."""
     proposed = await asked.office.gate.operate_near_tools(
@@ -150,7 +131,7 @@ async def propose(asked: Asked[Query, ProposeBody]) -> Reply:
     return proposed if isinstance(proposed, Declined) else Answer(content=ProposalBody.of(proposed))
 
 
-async def reveal(asked: Asked[Query, DecideBody]) -> Reply:
+async def reveal(asked: Asked[Query, SeenBody]) -> Reply:
     """See the arguments whole. That you did, and why, stands in the trail."""
     body = asked.body
     arguments = await asked.office.gate.operate(

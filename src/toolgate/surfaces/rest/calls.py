@@ -52,7 +52,7 @@ _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{
 
 
 async def ask(asked: Asked[Query, CallBody]) -> Reply:
-    """Ask for a call, and wait for its outcome.
+    """Ask for a call of the tool, and wait for its outcome.
 
     The answer holds the JSON that a model gets: as the body where it succeeded (200) or waits for a person (202, with
     `Location`), as the member `outcome` of problem details otherwise. A status that clients repeat by themselves means
@@ -67,7 +67,7 @@ async def ask(asked: Asked[Query, CallBody]) -> Reply:
     )
     _take_time(office, asked)
     outcome = await office.gate.request(
-        body.tool,
+        asked.id,
         body.arguments,
         caller=by.caller,
         workflow=workflow,
@@ -82,7 +82,7 @@ async def ask(asked: Asked[Query, CallBody]) -> Reply:
 
 def _take_time(office: Office, asked: Asked[Query, CallBody]) -> None:
     """A tool may have a longer deadline than requests have in general."""
-    tools = (tool for tool in office.gate.tools(asked.by.caller) if tool.name == asked.body.tool)
+    tools = (tool for tool in office.gate.tools(asked.by.caller) if tool.name == asked.id)
     if (tool := next(tools, None)) is not None:
         may_take(asked.request, tool.contract.timeout + MARGIN)
 

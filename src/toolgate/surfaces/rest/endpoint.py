@@ -21,7 +21,7 @@ from toolgate.domain.principal import Action, Declined, Principal, forbids
 from toolgate.surfaces.http.credentials import NotSignedIn
 from toolgate.surfaces.http.problems import Problem, declined, not_signed_in
 from toolgate.surfaces.rest.forms import read_body, read_query
-from toolgate.surfaces.rest.requests import Body, Query
+from toolgate.surfaces.rest.requests import AnyBody, Body, Query
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from toolgate.surfaces.http.office import Office
 
 Q = TypeVar("Q", bound=Query)
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=AnyBody)
 
 JSON: Final = "application/json"
-_ID: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
-"""What every id and every tool's name fits; anything else was never one, and is not looked for."""
+_ID: Final = re.compile(r"[A-Za-z0-9_:]{1,128}")
+"""What every id and every tool's name fits; anything else was never one, and is mostly not looked for."""
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _NOBODY: Final = Principal(caller=Caller("nobody"), granted=frozenset())
 """Who asks where no credential is needed: somebody who may do nothing."""
@@ -132,6 +132,8 @@ class Endpoint:
         problems: the other statuses with which it may say no.
         login: whether it asks for a credential.
         form: the form that its handler reads from the body by itself.
+        any_name: whether its path may name anything, slashes and line breaks too: the gate says what it thinks of it,
+            and records that. Only the head's limit bounds it.
     """
 
     method: str
@@ -139,11 +141,12 @@ class Endpoint:
     handler: Handler
     needs: tuple[Action, ...] = ()
     query: type[Query] = Empty
-    body: type[Body] = NoBody
+    body: type[AnyBody] = NoBody
     answers: Mapping[HTTPStatus, Says]
     problems: tuple[HTTPStatus, ...] = ()
     login: bool = True
     form: type[Query] | None = None
+    any_name: bool = False
 
     @property
     def parameter(self) -> str | None:
@@ -195,7 +198,7 @@ class Endpoint:
         if isinstance(body, Problem):
             return body
         id = request.path_params.get(self.parameter or "", "")
-        if self.parameter is not None and not _ID.fullmatch(id):
+        if self.parameter is not None and not self.any_name and not _ID.fullmatch(id):
             return Problem(code="not_found", detail=f"{id[:100]!r} names nothing here")
         return await self.handler(Asked(office=office, by=by, id=id, query=query, body=body, request=request))
 

@@ -11,18 +11,19 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from toolgate.domain.canonical import UnfitJson, parse_json
 from toolgate.surfaces.http.problems import FieldError, Problem
-from toolgate.surfaces.rest.requests import Body, Query
+from toolgate.surfaces.rest.requests import Body, OneOf, Query
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 Q = TypeVar("Q", bound=Query)
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=BaseModel)
 
+_Place = tuple[int | str, ...]
 _MOST_ERRORS: Final = 20
 _LONGEST_NAME: Final = 100
 _JSON: Final = re.compile(r"application/json(\s*;.*)?", re.IGNORECASE)
@@ -51,13 +52,13 @@ async def read_body(request: Request, form: type[B]) -> B | Problem:
     if not _JSON.fullmatch(request.headers.get("content-type", "")):
         return Problem(code="unsupported_media_type", detail="send the body as application/json")
     try:
-        given = members(await request.body(), kept_raw=form.kept_raw)
+        given = members(await request.body(), kept_raw=_kept_raw(form))
     except UnfitJson as unfit:
         return Problem(code="bad_request", detail=f"the body is no JSON object that can be read: {unfit}")
     try:
         return form.model_validate(given)
     except ValidationError as unfit:
-        return _problem(unfit, "the body does not fit", prefix="#/")
+        return _problem(unfit, "the body does not fit", prefix="#/", of=form)
 
 
 def members(raw: bytes, *, kept_raw: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -139,14 +140,26 @@ def _skip(text: str, at: int) -> int:
     return at if found is None else found.end()
 
 
-def _problem(unfit: ValidationError, detail: str, *, prefix: str) -> Problem:
+def _kept_raw(form: type[BaseModel]) -> frozenset[str]:
+    return form.kept_raw if issubclass(form, Body) else frozenset()
+
+
+def _problem(
+    unfit: ValidationError, detail: str, *, prefix: str, of: type[BaseModel] | None = None
+) -> Problem:
     """What does not fit, field by field. Never the value: a secret in the wrong field must not come back."""
     found = unfit.errors(include_url=False, include_context=False, include_input=False)
-    errors = [
-        FieldError(prefix + "/".join(_name(part) for part in error["loc"]), error["msg"])
-        for error in found[:_MOST_ERRORS]
-    ]
+    said = (_said(error["loc"], error["msg"], of) for error in found[:_MOST_ERRORS])
+    errors = [FieldError(prefix + "/".join(_name(part) for part in place), why) for place, why in said]
     return Problem(code="bad_request", detail=detail, errors=errors)
+
+
+def _said(place: _Place, why: str, of: type[BaseModel] | None) -> tuple[_Place, str]:
+    """Where the value stands, and what is wrong with it. Of several forms the first step names the form."""
+    if of is None or not issubclass(of, OneOf):
+        return place, why
+    # Without a form its tag is at fault, whose value pydantic would repeat.
+    return (place[1:], why) if place else ((of.tag,), f"say one of {', '.join(of.tags())}")
 
 
 def _name(part: int | str) -> str:

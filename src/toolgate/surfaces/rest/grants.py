@@ -17,7 +17,10 @@ from toolgate.surfaces.rest.requests import GrantBody, GrantsQuery, Query, Withd
 
 
 async def list_(asked: Asked[GrantsQuery, NoBody]) -> Reply:
-    """List grants, newest first: those that can still be used, or all."""
+    """List grants, newest first: those that can still be used, or all. A page may be short and have a `next`.
+
+    Operators and auditors see every grant; others those that they made, and those of tools that they may decide about.
+    """
     before = place_of(asked.query.cursor)
     if isinstance(before, Problem):
         return before

@@ -51,7 +51,8 @@ _FORM_ERROR: Final[Mapping[str, Any]] = {
     "required": ["error"],
     "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
 }
-_ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_]{1,64}$"}
+_ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_:]{1,128}$"}
+_ANY_NAME: Final = {"type": "string", "minLength": 1}
 
 
 def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def _operation(row: Endpoint) -> dict[str, Any]:
         "operationId": operation_id(row),
         "summary": row.summary,
         "description": f"{described}\n\n{needs_in_words(row)}",
-        "tags": [row.path.split("/")[2]],
+        "tags": [_words(row)[0].partition(".")[0]],
         "security": [{"bearer": []}] if row.login else [],
         "parameters": [*_in_path(row), *_in_query(row)],
         "responses": {str(int(status)): _response(row, status) for status in sorted(row.statuses())},
@@ -107,8 +108,11 @@ def _operation(row: Endpoint) -> dict[str, Any]:
 
 def operation_id(row: Endpoint) -> str:
     """A name that stays: the path's words after the method."""
-    words = [part.strip("{}") for part in row.path.split("/")[2:]]
-    return "_".join([row.method.lower(), *words]).replace("-", "_").replace(".", "_")
+    return "_".join([row.method.lower(), *_words(row)]).replace("-", "_").replace(".", "_")
+
+
+def _words(row: Endpoint) -> list[str]:
+    return [part.strip("{}") for part in row.path.removeprefix("/v1").split("/")[1:]]
 
 
 def needs_in_words(row: Endpoint) -> str:
@@ -130,7 +134,8 @@ def needs_in_words(row: Endpoint) -> str:
 def _in_path(row: Endpoint) -> list[dict[str, Any]]:
     if row.parameter is None:
         return []
-    return [{"name": row.parameter, "in": "path", "required": True, "schema": _ID}]
+    schema = _ANY_NAME if row.any_name else _ID
+    return [{"name": row.parameter, "in": "path", "required": True, "schema": schema}]
 
 
 def _in_query(row: Endpoint) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -18,14 +18,16 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    RootModel,
     WithJsonSchema,
 )
 
 from toolgate.domain.names import MAX_NAME, MAX_RATIONALE, MAX_USER_INPUT, name_problem
 from toolgate.domain.outcome import ErrorType
 from toolgate.domain.principal import Scope
+from toolgate.operations.decide_approval import MAX_REASON
+from toolgate.operations.tokens import MAX_LABEL
 
-MAX_REASON: Final = 2000
 MAX_BATCH: Final = 100
 MAX_WAIT: Final = 30
 """Seconds that one request may wait for a call to end."""
@@ -48,6 +50,26 @@ class Body(BaseModel):
 
     kept_raw: ClassVar[frozenset[str]] = frozenset()
     """Members that are handed on unjudged: as bytes where they are no strict JSON."""
+
+
+T = TypeVar("T", bound=Body)
+
+
+class OneOf(RootModel[T], Generic[T]):
+    """One JSON object of several forms, told apart by what its member ``tag`` says."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    tag: ClassVar[str]
+    forms: ClassVar[tuple[type[Body], ...]]
+
+    @classmethod
+    def tags(cls) -> tuple[str, ...]:
+        """What the tag may say."""
+        return tuple(word for form in cls.forms for word in get_args(form.model_fields[cls.tag].annotation))
+
+
+AnyBody = Body | OneOf[Any]
 
 
 def _named(value: str) -> str:
@@ -101,7 +123,7 @@ def micros(moment: datetime | None) -> int | None:
 
 
 class CallBody(Body):
-    """A request to do something.
+    """A request to do something, of the tool that the path names.
 
     Who calls, and through which agent, follows from the credential and cannot be said here. Nor can an idempotency
     key: it is made by the tool's contract from the arguments and the workflow, so a retry is the same request again.
@@ -109,7 +131,6 @@ class CallBody(Body):
 
     kept_raw: ClassVar[frozenset[str]] = frozenset({"arguments"})
 
-    tool: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     arguments: Annotated[
         Any,
         WithJsonSchema({"type": "object", "description": "by the tool's own schema, which the gate checks"}),
@@ -187,23 +208,47 @@ class ApprovalsQuery(Query):
     limit: Limit = 50
 
 
-class DecideBody(Body):
-    """A decision about exactly what was seen."""
+Changes = Annotated[
+    dict[str, JsonValue],
+    Field(
+        min_length=1,
+        max_length=100,
+        description="other values for some of the fields; what is left out stays, masked values too",
+    ),
+]
+
+
+class SeenBody(Body):
+    """Why, and about exactly what was seen."""
 
     digest: Digest
     reason: Reason
 
 
-class EditBody(DecideBody):
-    """Other values for some of the fields; what is left out stays, masked values too."""
+class VoteBody(SeenBody):
+    """Yes or no."""
 
-    changes: Annotated[dict[str, JsonValue], Field(min_length=1, max_length=100)]
+    decision: Literal["approve", "deny"]
+
+
+class EditBody(SeenBody):
+    """Other arguments, before anybody agrees to them."""
+
+    decision: Literal["edit"]
+    changes: Changes
+
+
+class DecisionBody(OneOf[Annotated[VoteBody | EditBody, Field(discriminator="decision")]]):
+    """A decision about exactly what was seen. ``changes`` stands with an edit, and only there."""
+
+    tag: ClassVar[str] = "decision"
+    forms: ClassVar[tuple[type[Body], ...]] = (VoteBody, EditBody)
 
 
 class ProposeBody(Body):
     """As an edit, to see what would come of it."""
 
-    changes: Annotated[dict[str, JsonValue], Field(min_length=1, max_length=100)]
+    changes: Changes
 
 
 class BatchItem(Body):
@@ -274,7 +319,7 @@ class TokenBody(Body):
         Name | None, Field(description="the program that acts with it; it may then only ask")
     ] = None
     owner: Annotated[Name | None, Field(description="who answers for that program")] = None
-    label: Annotated[str, Field(max_length=200)] = ""
+    label: Annotated[str, Field(max_length=MAX_LABEL)] = ""
     lasting: Lasting
 
 

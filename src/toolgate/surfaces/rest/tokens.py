@@ -82,7 +82,8 @@ async def exchange(asked: Asked[Query, NoBody]) -> Reply:
         return _refused(form)
     answer = await office.gate.operate(exchange_token, form)
     if isinstance(answer, Declined):
-        if answer.why != "invalid":
+        # An issuer that cannot be asked is nobody's guess.
+        if answer.why == "forbidden":
             office.throttle.failed(address)
         return _refused(answer.reason)
     return Answer(content=ExchangedBody.model_validate(answer.response))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 LINES: Final = "application/x-ndjson"
 VERIFY_SECONDS: Final = 600.0
-"""Checking takes some seconds per million records; a longer trail is exported and checked offline."""
+"""Within which a verification over HTTP has to end; a longer trail is exported and checked offline."""
+VERIFY_AGAIN: Final = 10.0
 
 
 async def list_(asked: Asked[TrailQuery, NoBody]) -> Reply:
@@ -57,9 +58,19 @@ async def list_(asked: Asked[TrailQuery, NoBody]) -> Reply:
 
 
 async def verify(asked: Asked[Query, NoBody]) -> Reply:
-    """Check every record, link and head of the store. A long trail takes a while; the gate goes on meanwhile."""
-    may_take(asked.request, VERIFY_SECONDS)
-    report = await asked.office.gate.operate(verify_trail, by=asked.by)
+    """Check every record, link and head of the store, one verification at a time.
+
+    A long trail takes a while, and the gate goes on meanwhile; whoever asks during that is told to come back.
+    """
+    verifying = asked.office.verifying
+    if not verifying.take():
+        busy = "the trail is being verified for somebody already; ask again later"
+        return Problem(code="unavailable", detail=busy, retry_after=VERIFY_AGAIN)
+    try:
+        may_take(asked.request, VERIFY_SECONDS)
+        report = await asked.office.gate.operate(verify_trail, by=asked.by)
+    finally:
+        verifying.release()
     return report if isinstance(report, Declined) else Answer(content=VerifyBody.of(report))
 
 

@@ -6,11 +6,11 @@ Not here: changing its arguments (``edit``), and who may do what (operations).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.operations.call_story import call_story
-from toolgate.operations.decide_approval import decide_approval
+from toolgate.operations.decide_approval import CHANGED, decide_approval
 from toolgate.operations.reveal_masked import reveal_masked
 from toolgate.operations.review_approval import evidence, review_approval
 from toolgate.operations.withdraw import withdraw
@@ -33,7 +33,7 @@ _FORBIDDEN: Final = 403
 _DONE: Final = {
     "approved": ("Approved", "The gateway runs it now, as the person who asked.", "good"),
     "counted": ("Your approval is counted", "More people have to agree before it runs.", "good"),
-    "denied": ("Denied", "It never runs under this key.", "good"),
+    "denied": ("Denied", "It does not run. Asking for the same again gets the same no.", "good"),
     "twice": ("You had decided it already", "It was counted once.", "info"),
     "edited": (
         "Saved as a new revision",
@@ -57,14 +57,36 @@ class Notice:
     form: str = ""
 
 
+class Revealed(NamedTuple):
+    """The arguments whole, and the digest of the revision whose they are."""
+
+    arguments: dict[str, JsonValue]
+    digest: bytes
+
+
 async def show(visit: Visit) -> Response:
     """The page, or with ``part=state`` only how it stands, for a page that is open already."""
-    done = _DONE.get(visit.query.get("done", ""))
-    notice = None if done is None else Notice(title=done[0], text=done[1], tone=done[2])
     part = visit.query.get("part") == "state"
-    return await approval_page(
-        visit, notice=notice, template="approval_state.html" if part else "approval.html"
-    )
+    return await approval_page(visit, template="approval_state.html" if part else "approval.html")
+
+
+def _said(visit: Visit, one: Asked) -> Notice | None:
+    """What was done a moment ago, as long as it is so: the page may be loaded again when somebody else came after."""
+    word = visit.told("done")[0]
+    review = one.review
+    holds = {
+        "approved": one.i_approved and not review.waits_for_people,
+        "counted": one.i_approved and review.waits_for_people,
+        "denied": review.state == "denied",
+        "twice": one.i_approved or review.state == "denied",
+        "edited": review.waits_for_people and review.row.revision > 1,
+        "withdrawn": review.state == "cancelled",
+        "batch": not review.waits_for_people,
+    }
+    if not holds.get(word, False):
+        return None
+    title, text, tone = _DONE[word]
+    return Notice(title=title, text=text, tone=tone)
 
 
 async def approval_page(
@@ -72,7 +94,7 @@ async def approval_page(
     *,
     notice: Notice | None = None,
     status: int = 200,
-    revealed: dict[str, JsonValue] | None = None,
+    revealed: Revealed | None = None,
     template: str = "approval.html",
 ) -> Response:
     """The approval that the address names, as it is now."""
@@ -80,16 +102,20 @@ async def approval_page(
     if isinstance(review, Declined):
         return visit.declined(review)
     earlier = await visit.operate(evidence, review.row.approval_id, by=visit.principal)
+    one = Asked(review, visit.principal)
+    if revealed is not None and revealed.digest != review.row.digest:
+        # Beside the arguments of one revision never stands the form that decides about another.
+        return await _failed(visit, CHANGED, "reveal")
     return page(
         visit,
         template,
         status=status,
         title=f"{review.row.tool}: {review.state}",
-        one=Asked(review, visit.principal),
+        one=one,
         earlier=() if isinstance(earlier, Declined) else earlier,
         moments=moments(await _events(visit, review.call.call_id)),
-        notice=notice,
-        revealed=revealed,
+        notice=notice or _said(visit, one),
+        revealed=None if revealed is None else revealed.arguments,
         may_grant=review.is_open and review.requirement.quorum == 1 and _may_grant(visit, review),
     )
 
@@ -132,7 +158,8 @@ async def _not_decided(visit: Visit, decision: Decision, digest: bytes, refusal:
         notice = Notice(title="Nothing was decided by you", text=text, tone="warn")
         status = _CONFLICT
     else:
-        notice = Notice(title="Nothing was decided", text=refusal.reason, tone="bad")
+        changed = "" if review.row.digest == digest else f". {what_happened(review, events)}"
+        notice = Notice(title="Nothing was decided", text=f"{refusal.reason}{changed}", tone="bad")
         status = _UNFIT if refusal.why == "invalid" else _FORBIDDEN
     return await approval_page(visit, notice=_with_words(visit, notice, decision), status=status)
 
@@ -154,7 +181,7 @@ async def reveal(visit: Visit) -> Response:
     )
     if isinstance(found, Declined):
         return await _failed(visit, found, "reveal")
-    return await approval_page(visit, revealed=found)
+    return await approval_page(visit, revealed=Revealed(found, seen_digest(visit)))
 
 
 async def take_back(visit: Visit) -> Response:

@@ -167,7 +167,7 @@ async def _call(
         can_resolve=story.in_doubt and forbids(may, Action.RESOLVE) is None,
         may_audit=forbids(may, Action.READ_AUDIT) is None,
         everything=forbids(may, Action.SEE_ALL_CALLS) is None,
-        said=_SAID.get(visit.query.get("done", "")),
+        said=_SAID.get(visit.told("done")[0]),
         problem=problem,
         reason=reason,
         error="",
@@ -206,7 +206,7 @@ async def _unresolved(visit: Visit) -> Response:
         may_resolve=forbids(visit.principal, Action.RESOLVE) is None,
         older=None if found.next is None else paths.with_query(paths.UNRESOLVED, before=found.next),
         newest=None if before is None else paths.UNRESOLVED,
-        said=_SAID.get(visit.query.get("done", "")),
+        said=_SAID.get(visit.told("done")[0]),
     )
 
 

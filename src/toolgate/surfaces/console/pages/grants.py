@@ -9,7 +9,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from toolgate.domain.approval import spoken
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.operations.asked_contract import grantable_contract, grantable_tools
 from toolgate.operations.grant_states import grant_states
@@ -35,6 +34,7 @@ _LASTING: Final = (
     ("604800", "7 days"),
     ("2592000", "30 days"),
 )
+_SIGNS: Final = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "eq": "=", "in": "is one of"}
 _USUAL: Final = {"lasting": "28800", "uses": "20"}
 _DONE: Final = {
     "made": "The grant is made. Calls within it run without asking; each leaves its record.",
@@ -51,9 +51,10 @@ class Shown:
     state: str
 
     @property
-    def words(self) -> str:
-        """Its bounds."""
-        return spoken(json.loads(self.row.bounds)) or "any arguments"
+    def bounds(self) -> list[tuple[str, str, Any]]:
+        """Path, sign and value of each bound; none for any arguments."""
+        said: dict[str, dict[str, Any]] = json.loads(self.row.bounds)
+        return [(path, _SIGNS[sign], value) for path, tests in said.items() for sign, value in tests.items()]
 
     @property
     def active(self) -> bool:
@@ -63,7 +64,7 @@ class Shown:
 
 async def grants(visit: Visit) -> Response:
     """The list: those in force, or with ``view=past`` all."""
-    return await _list(visit, said=_DONE.get(visit.query.get("done", ""), ""))
+    return await _list(visit, said=_DONE.get(visit.told("done")[0], ""))
 
 
 async def _list(

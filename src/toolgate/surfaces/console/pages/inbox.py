@@ -85,7 +85,7 @@ async def inbox(visit: Visit) -> Response:
     return page(
         visit,
         template,
-        said=_DONE.get(visit.query.get("done", ""), ""),
+        said=_DONE.get(visit.told("done")[0], ""),
         title=f"({visit.waiting}) Inbox" if visit.waiting not in {None, "0"} else "Inbox",
         choice=choice,
         rows=rows,

@@ -44,7 +44,7 @@ async def notifications_page(visit: Visit) -> Response:
         rows=[(delivery, notice, _body(notice.body)) for delivery, notice in found],
         full=len(found) == _PAGE,
         now=await visit.operate(ledger_time),
-        said="It is on its way again." if visit.query.get("done") == "retried" else None,
+        said="It is on its way again." if visit.told("done")[0] == "retried" else None,
     )
 
 

@@ -47,7 +47,7 @@ async def stop(visit: Visit) -> Response:
 
 async def _page(visit: Visit, *, refusal: Declined | None = None) -> Response:
     tools = await visit.operate(list_tools, by=visit.principal)
-    counted = [visit.query.get(name, "") for name in ("requests", "grants")]
+    counted = visit.told("requests", "grants")
     done = [
         int(count) for count in counted if count.isascii() and count.isdigit() and len(count) < len("1000000")
     ]

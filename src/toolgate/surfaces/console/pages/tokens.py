@@ -68,7 +68,7 @@ async def _tokens(visit: Visit, *, problem: str | None = None, status: int = 200
         scopes=[(scope, says) for scope, says in _SAYS if scope in visit.principal.scopes],
         lasting=LASTING,
         typed=_typed(visit),
-        said="It is revoked: whatever it opened is closed." if visit.query.get("done") == "revoked" else None,
+        said="It is revoked: whatever it opened is closed." if visit.told("done")[0] == "revoked" else None,
         problem=problem,
     )
 

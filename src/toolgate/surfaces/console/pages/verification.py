@@ -1,7 +1,7 @@
-"""A verification of the trail beside the requests: one at a time, with its progress and the last result.
+"""A verification of the trail beside the requests, with its progress and the last result.
 
-It reads the whole trail, so it runs neither in a request nor twice at once. Its result lives as long as the process.
-Not here: verifying (``operations.verify_audit``), HTML.
+It reads the whole trail, so it runs in no request, and only while no other runs on this server. Its result lives as
+long as the process. Not here: verifying (``operations.verify_audit``), HTML.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from toolgate.domain.audit import ChainReport
 from toolgate.domain.errors import GateFault
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from toolgate.domain.principal import Principal
     from toolgate.surfaces.http.office import Office
 
+BUSY: Final = Declined("conflict", "a program has the trail verified already; ask again when that has ended")
 _log = logging.getLogger("toolgate")
 
 
@@ -64,6 +65,8 @@ class Verification:
         if isinstance(heads, Declined):
             return heads
         if not self.runs:
+            if not office.verifying.take():
+                return BUSY
             self.done, self.total = 0, sum(seq for seq, _ in heads.values())
             self._task = asyncio.create_task(self._verify(office, by), name="toolgate-verification")
         return None
@@ -82,5 +85,7 @@ class Verification:
             return
         except GateFault as fault:
             _log.warning("a verification of the trail could not read it: %s", type(fault).__name__)
+        finally:
+            office.verifying.release()
         found = report if isinstance(report, ChainReport) else None
         self.last = Verified(at=await office.gate.operate(ledger_time), by=by.id, report=found)

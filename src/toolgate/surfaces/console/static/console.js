@@ -167,6 +167,7 @@
         if (count && title && title.dataset.count !== undefined) {
           count.firstChild.textContent = title.dataset.count;
           count.classList.toggle("some", title.dataset.count !== "0");
+          for (const tab of document.querySelectorAll(".tabs .count")) tab.textContent = title.dataset.count;
         }
       }
     } finally {
@@ -189,10 +190,10 @@
       }, 200);
     };
     // Each stream begins with a "changed", also one that was lost and found again.
-    stream.addEventListener("open", () => marks(true));
+    stream.addEventListener("open", () => marks(true, "Live"));
     stream.addEventListener("error", () => {
-      // Closed for good: the session ended. What is typed on the page stays; sending it asks to sign in.
-      marks(false, stream.readyState === EventSource.CLOSED ? "Not live: sign in again" : "Reconnecting");
+      // Closed for good: the session ended, or too many pages are open. What is typed on the page stays.
+      marks(false, stream.readyState === EventSource.CLOSED ? "Not live: load this page again" : "Reconnecting");
     });
     stream.addEventListener("changed", changed);
     window.addEventListener("pagehide", () => stream.close());
