@@ -222,8 +222,10 @@ class Store(Protocol):
     async def token(self, token_hash: str) -> TokenRow | None:
         """The token of this hash."""
 
-    async def tokens(self) -> Sequence[TokenRow]:
-        """All tokens, newest first."""
+    async def tokens(
+        self, *, tenant: str | None = None, live_at: int | None = None, limit: int = 1000
+    ) -> Sequence[TokenRow]:
+        """Tokens, newest first; with ``live_at`` (µs) what came by itself only where it had not ended by then."""
 
     def records(
         self, *, call_id: str | None = None, newest: int | None = None

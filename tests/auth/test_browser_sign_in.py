@@ -263,7 +263,12 @@ async def test_a_public_client_shows_no_secret_and_one_of_forms_puts_it_there(is
     assert b"client_secret=cl1ent-s3cret" in second.content
 
 
-@pytest.mark.parametrize("answer", [{}, {"id_token": 7}, {"id_token": access_token()}, ["id_token"]], ids=str)
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"id_token": 7}, {"id_token": access_token()}, ["id_token"]],
+    # Named: a token is signed anew in each process, and every process has to call its tests alike.
+    ids=["nothing", "a number", "an access token", "no object"],
+)
 async def test_an_answer_without_an_id_token_signs_nobody_in(
     gate: Gateway, issuer: FakeIssuer, answer: Any
 ) -> None:

@@ -350,6 +350,23 @@ async def test_a_token_is_kept_found_by_its_hash_and_revoked(store: Store) -> No
     assert [row.token_id for row in await store.tokens()] == ["tok_2", "tok_1"]
 
 
+async def test_what_came_and_went_by_itself_is_listed_only_while_it_lasts(store: Store) -> None:
+    for name, kind, ends in (("1", "api", -5), ("2", "session", -5), ("3", "session", 5), ("4", "api", 5)):
+        row = make.put_token(f"tok_{name}", f"h{name}")
+        token = row.token._replace(kind=kind, expires_at=make.NOW + ends)
+        await store.execute(row._replace(token=token))
+    other = make.put_token("tok_5", "h5")
+    await store.execute(other._replace(token=other.token._replace(tenant="globex")))
+
+    live = await store.tokens(tenant=other.token.tenant, live_at=make.NOW)
+    every = await store.tokens(tenant=other.token.tenant)
+    latest = await store.tokens(tenant=other.token.tenant, live_at=make.NOW, limit=2)
+
+    assert [row.token_id for row in live] == ["tok_4", "tok_3", "tok_1"]
+    assert [row.token_id for row in every] == ["tok_4", "tok_3", "tok_2", "tok_1"]
+    assert [row.token_id for row in latest] == ["tok_4", "tok_3"]
+
+
 async def test_a_token_never_takes_the_place_of_another(store: Store) -> None:
     await store.execute(make.put_token("tok_1", "h1"))
 

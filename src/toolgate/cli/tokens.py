@@ -19,6 +19,7 @@ from toolgate.cli.tables import print_rows
 from toolgate.config import Settings
 from toolgate.domain.caller import Caller
 from toolgate.domain.principal import Scope
+from toolgate.domain.rows import GIVEN_OUT
 from toolgate.operations.tokens import (
     AGENT_SCOPES,
     SCOPES,
@@ -121,7 +122,8 @@ async def list_(settings: Settings, *, everything: bool, as_json: bool) -> None:
     """List the tokens; their secrets are kept nowhere."""
     async with reading(settings) as ledger:
         now = await ledger.store.now()
-        rows = [row for row in await ledger.store.tokens() if everything or row.kind == "api"]
+        found = await ledger.store.tokens(live_at=None if everything else now)
+        rows = [row for row in found if everything or row.kind == GIVEN_OUT]
     if as_json:
         print_json([_described(row, now) for row in rows])
         return

@@ -141,6 +141,10 @@ class SealedRow(NamedTuple):
     sealed: bytes
 
 
+GIVEN_OUT = "api"
+"""The kind of token that a person makes for somebody. All others come and go by themselves."""
+
+
 class TokenRow(NamedTuple):
     """A credential for people and programs: only its hash is kept.
 

@@ -269,9 +269,11 @@ class FaultyStore:
         """The token of this hash."""
         return await self._readable().token(token_hash)
 
-    async def tokens(self) -> Sequence[TokenRow]:
-        """All tokens, newest first."""
-        return await self._readable().tokens()
+    async def tokens(
+        self, *, tenant: str | None = None, live_at: int | None = None, limit: int = 1000
+    ) -> Sequence[TokenRow]:
+        """Tokens, newest first."""
+        return await self._readable().tokens(tenant=tenant, live_at=live_at, limit=limit)
 
     def records(
         self, *, call_id: str | None = None, newest: int | None = None

@@ -18,6 +18,7 @@ from toolgate.domain.ledger import chain_opened_event, decide
 from toolgate.domain.ledger.grants import ended
 from toolgate.domain.lifecycle import ApprovalState, EffectState, is_open
 from toolgate.domain.rows import (
+    GIVEN_OUT,
     ApprovalRow,
     ByApproval,
     ByApprovalAndKey,
@@ -359,10 +360,20 @@ class MemoryStore:
         with self._rows.lock:
             return next((row for row in self._rows.tokens.values() if row.token_hash == token_hash), None)
 
-    async def tokens(self) -> Sequence[TokenRow]:
-        """All tokens, newest first."""
+    async def tokens(
+        self, *, tenant: str | None = None, live_at: int | None = None, limit: int = 1000
+    ) -> Sequence[TokenRow]:
+        """Tokens, newest first; with ``live_at`` (µs) what came by itself only where it had not ended by then."""
         with self._rows.lock:
-            return sorted(self._rows.tokens.values(), key=lambda row: row.token_id, reverse=True)
+            rows = sorted(self._rows.tokens.values(), key=lambda row: row.token_id, reverse=True)
+        mine = [row for row in rows if tenant in {None, row.tenant}]
+        if live_at is not None:
+            mine = [
+                row
+                for row in mine
+                if row.kind == GIVEN_OUT or (row.revoked_at is None and row.expires_at > live_at)
+            ]
+        return mine[:limit]
 
     async def records(
         self, *, call_id: str | None = None, newest: int | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolgate.adapters.stores.sqlite import rows as sql
-from toolgate.domain.rows import DeliveryRow, NoticeRow
+from toolgate.domain.rows import GIVEN_OUT, DeliveryRow, NoticeRow
 from toolgate.ports import CallPage
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ OPEN = "state IN ('pending', 'approved')"
 """Likewise for the indexes of open approvals."""
 _ENDED_OTHERWISE = "status IN ('refused', 'failed', 'unknown', 'pending_approval')"
 """Likewise for ``calls_that_ended_otherwise``."""
+_PASSING = f"kind <> '{GIVEN_OUT}' AND revoked_at IS NULL"
+"""Likewise for ``tokens_passing``."""
 LOOKED_AT = 20_000
 """Calls that one page looks at. What is rarer than that continues on the next page."""
 _NEWEST_FIRST = "ORDER BY received_at DESC, call_id DESC"
@@ -192,6 +194,18 @@ def grants(
         values.append(before)
     query = f"SELECT {sql.GRANT_COLUMNS} FROM grants WHERE {' AND '.join(conditions)} ORDER BY grant_id DESC LIMIT ?"
     return query, tuple(values)
+
+
+def tokens(*, tenant: str | None, live_at: int | None, limit: int) -> tuple[str, tuple[Any, ...]]:
+    """Newest first. Those that people make are few; of the others only what has not ended by ``live_at`` (µs)."""
+    of_tenant, own = ("tenant = ?", [tenant]) if tenant is not None else ("1", [])
+    one = f"SELECT {sql.TOKEN_COLUMNS} FROM tokens WHERE {of_tenant}"
+    last = "ORDER BY token_id DESC LIMIT ?"
+    if live_at is None:
+        return f"{one} {last}", (*own, limit)
+    given = f"SELECT * FROM ({one} AND kind = '{GIVEN_OUT}' {last})"
+    live = f"SELECT * FROM ({one} AND {_PASSING} AND expires_at > ? {last})"
+    return f"{given} UNION ALL {live} {last}", (*own, limit, *own, live_at, limit, limit)
 
 
 def deliveries(

@@ -213,10 +213,12 @@ class SqliteStore:
         row = self._read(lambda db: db.execute(query, (token_hash,)).fetchone())
         return None if row is None else sql.token_row(row)
 
-    async def tokens(self) -> Sequence[TokenRow]:
-        """All tokens, newest first."""
-        query = f"SELECT {sql.TOKEN_COLUMNS} FROM tokens ORDER BY token_id DESC"
-        return await self._list(query, (), sql.token_row)
+    async def tokens(
+        self, *, tenant: str | None = None, live_at: int | None = None, limit: int = 1000
+    ) -> Sequence[TokenRow]:
+        """Tokens, newest first; with ``live_at`` (µs) what came by itself only where it had not ended by then."""
+        query, values = search.tokens(tenant=tenant, live_at=live_at, limit=limit)
+        return await self._list(query, values, sql.token_row)
 
     async def records(
         self, *, call_id: str | None = None, newest: int | None = None

@@ -58,6 +58,10 @@ ALTER TABLE tokens ADD COLUMN owner TEXT;
 ALTER TABLE tokens ADD COLUMN label TEXT NOT NULL DEFAULT '';
 ALTER TABLE tokens ADD COLUMN parent TEXT;
 
+-- Those that people make are listed; sessions and the like only while they last.
+CREATE INDEX tokens_given_out ON tokens (tenant, token_id) WHERE kind = 'api';
+CREATE INDEX tokens_passing ON tokens (expires_at) WHERE kind <> 'api' AND revoked_at IS NULL;
+
 CREATE TABLE notices (
     notice_id TEXT PRIMARY KEY,
     tenant    TEXT NOT NULL,
