@@ -133,6 +133,7 @@ async def test_nobody_needs_leave_to_say_no(tmp_path: Path) -> None:
 
     assert isinstance(denied, Review)
     assert denied.state == "denied"
+    assert denied.described()["ended_by"] == LEA.id
 
 
 @pytest.mark.req("M12.21", "X7.1", "X2.3")

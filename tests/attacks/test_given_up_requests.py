@@ -18,8 +18,12 @@ async def never(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.req("M10.18")
-@pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("HEAD", True), ("POST", False), ("DELETE", False)])
-async def test_a_status_that_clients_repeat_answers_only_what_changes_nothing(method: str, *, repeated: bool) -> None:
+@pytest.mark.parametrize(
+    ("method", "repeated"), [("GET", True), ("HEAD", True), ("POST", False), ("DELETE", False)]
+)
+async def test_a_status_that_clients_repeat_answers_only_what_changes_nothing(
+    method: str, *, repeated: bool
+) -> None:
     transport = httpx.ASGITransport(app=InTime(never, seconds=0.01))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         answer = await client.request(method, "/v1/approvals/appr_1/decision")

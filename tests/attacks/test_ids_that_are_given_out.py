@@ -11,7 +11,9 @@ from toolgate.domain.commands import MoveDelivery, PlanNotice
 
 
 @pytest.mark.req("M12.20", "X3.8")
-async def test_a_delivery_that_was_given_up_is_begun_anew_by_the_id_under_which_it_is_listed(tmp_path: Path) -> None:
+async def test_a_delivery_that_was_given_up_is_begun_anew_by_the_id_under_which_it_is_listed(
+    tmp_path: Path,
+) -> None:
     async with opened(tmp_path) as desk:
         async with desk.person(ANN) as ann:
             await held(ann)

@@ -99,7 +99,7 @@ async def test_the_actor_is_the_agent_and_its_owner_is_whom_the_configuration_na
     issuer: FakeIssuer,
 ) -> None:
     known = await found(issuer.gate_side(), access_token(act={"sub": "support_assistant"}))
-    unknown = await found(issuer.gate_side(), access_token(act={"sub": "other"}, owner="u9"))
+    unknown = await issuer.gate_side().principal(access_token(act={"sub": "other"}, owner="u9"))
 
     assert (known.id, known.agent, known.owner, known.scopes) == (
         "u481",
@@ -107,21 +107,24 @@ async def test_the_actor_is_the_agent_and_its_owner_is_whom_the_configuration_na
         "u7",
         frozenset({Scope.CALL}),
     )
-    assert (unknown.agent, unknown.owner) == ("other", None)
+    # Nobody answers for it, so nobody could be kept from approving what it asks for.
+    assert isinstance(unknown, Declined)
 
 
 @pytest.mark.req("M4.22")
 async def test_of_a_chain_of_actors_the_outermost_acts(issuer: FakeIssuer) -> None:
-    chain = {"sub": "planner", "act": {"sub": "support_assistant", "act": {"sub": "crawler"}}}
+    chain = {"sub": "support_assistant", "act": {"sub": "planner", "act": {"sub": "crawler"}}}
 
-    assert (await found(issuer.gate_side(), access_token(act=chain))).agent == "planner"
+    assert (await found(issuer.gate_side(), access_token(act=chain))).agent == "support_assistant"
 
 
 @pytest.mark.req("M4.22")
 async def test_an_actor_narrows_to_calls_whatever_the_scope_says(issuer: FakeIssuer) -> None:
     side = issuer.gate_side(scope_claim="scope")
-    everything = await found(side, access_token(act={"sub": "a"}, scope="call approve operate admin"))
-    no_calls = await found(side, access_token(act={"sub": "a"}, scope="approve"))
+    everything = await found(
+        side, access_token(act={"sub": "support_assistant"}, scope="call approve operate admin")
+    )
+    no_calls = await found(side, access_token(act={"sub": "support_assistant"}, scope="approve"))
 
     assert (everything.scopes, no_calls.scopes) == (frozenset({Scope.CALL}), frozenset())
 

@@ -171,6 +171,7 @@ async def test_every_port_that_a_gateway_takes_has_a_fake() -> None:
         "keys": keys,
         "deps": deps,
         "callers": callers,
+        "may_decide": lambda _person, _facts: True,
         "issuer": FakeIssuer({"a bearer": in_person(ANA)}),
         "sign_in": FakeSignIn({}),
         "sinks": [Sink(name="inbox", wanted=Wanted(), notifier=notices)],

@@ -59,10 +59,10 @@ def test_other_libraries_are_heard_only_when_something_is_wrong() -> None:
     log_to(stream)
 
     logging.getLogger("toolgate.http").info("a request")
-    logging.getLogger("uvicorn.error").info("chatter")
-    logging.getLogger("uvicorn.error").warning("trouble")
+    logging.getLogger("another.library").info("chatter")
+    logging.getLogger("another.library").warning("trouble")
 
     assert [said.partition("logger=")[2] for said in stream.getvalue().splitlines()] == [
         "toolgate.http a request",
-        "uvicorn.error trouble",
+        "another.library trouble",
     ]

@@ -89,7 +89,7 @@ def _facts(review: Review) -> list[tuple[str, str]]:
     revision = "" if row.revision == 1 else f"{row.revision}: not what was asked for any more, see the edits"
     return [
         ("approval", row.approval_id),
-        ("state", review.state + (f": {row.reason}" if ended else "")),
+        ("state", review.state + (f" by {row.ended_by}: {row.reason}" if ended else "")),
         ("revision", revision),
         ("tool", f"{shown['tool']} (version {shown['version']})"),
         ("what it does", str(shown["description"])),

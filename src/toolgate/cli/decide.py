@@ -192,7 +192,7 @@ def _print_all(reviews: Sequence[tuple[Review, bytes]]) -> None:
 
 
 def _print_became(answers: Sequence[tuple[str, Review | Declined]], *, served: bool) -> None:
-    print_heading("Recorded")
+    print_heading("What became of them")
     for name, answer in answers:
         said = answer.reason if isinstance(answer, Declined) else answer.state
         print_item(f"{name}: {said}")

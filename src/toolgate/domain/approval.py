@@ -70,9 +70,9 @@ def _number(text: str) -> Decimal:
 
 def _check_alike(value: Any, bound: Any) -> None:
     """Python takes True for 1; nobody who writes a condition does. Raises ``TypeError``."""
-    if isinstance(value, int | float) and isinstance(bound, int | float):
-        if isinstance(value, bool) != isinstance(bound, bool):
-            raise TypeError("a yes or no is no number")
+    numbers = isinstance(value, int | float) and isinstance(bound, int | float)
+    if numbers and isinstance(value, bool) != isinstance(bound, bool):
+        raise TypeError("a yes or no is no number")
 
 
 def _same(value: Any, bound: Any) -> bool:

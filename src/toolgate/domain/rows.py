@@ -84,6 +84,7 @@ class ApprovalRow(NamedTuple):
     reason: str | None
     barred: tuple[str, ...] = ()
     must_reveal: bool = False
+    ended_by: str | None = None
 
 
 class RevisionRow(NamedTuple):

@@ -44,6 +44,11 @@ if TYPE_CHECKING:
     from toolgate.gateway.world import World
 
 
+NOTHING = Declined("invalid", "nothing would change")
+UNSAID = "[masked]"
+"""In place of the mark of a masked value that was just typed: equal values have equal marks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedEdit:
     """What an edit would come to; nothing of it is written. ``requirement``: what people would have to give."""
@@ -64,11 +69,17 @@ class _Draft:
 async def propose_edit(
     world: World, approval_id: str, changes: Mapping[str, Any], *, by: Principal
 ) -> ProposedEdit | Declined:
-    """What ``changes`` would come to: a dry run of ``edit_approval``."""
+    """What ``changes`` would come to: a dry run of ``edit_approval``.
+
+    It is written nowhere, so it is no way to find a masked value out: a guess that is right looks like any other.
+    """
     draft = await _draft(world, approval_id, changes, by=by)
     if isinstance(draft, Declined):
         return draft
     shown = json.loads(draft.approval.shown)
+    guessed = _unsay(shown, {place["path"][0] for place in draft.review.shown["masked"]} & set(changes))
+    if not guessed and draft.sealed.digest == draft.review.row.digest:
+        return NOTHING
     return ProposedEdit(
         arguments=shown["arguments"],
         differences=differences(draft.review.shown["arguments"], shown["arguments"]),
@@ -91,6 +102,8 @@ async def edit_approval(
     if isinstance(draft, Declined):
         return draft
     sealed, call = draft.sealed, draft.review.call
+    if sealed.digest == draft.review.row.digest:
+        return NOTHING
     command = EditApproval(
         approval_id,
         by.caller,
@@ -187,8 +200,6 @@ async def _judged(
         sealed = seal(world, registered, flight.received)
         if isinstance(sealed, Unfit):
             return Declined("invalid", sealed.message)
-        if sealed.digest == review.row.digest:
-            return Declined("invalid", "nothing would change")
         verdict = await permission.judge(world, flight, sealed)
         if isinstance(verdict, Deny):
             return Declined("invalid", f"its requester may not do this: {verdict.reason}")
@@ -206,6 +217,19 @@ async def _drafted(world: World, flight: Flight, review: Review, sealed: SealedC
     row = await records.approval_row(world, flight, sealed, required, now=review.now)
     row = row._replace(approval_id=review.row.approval_id, revision=review.row.revision + 1)
     return _Draft(review=review, sealed=sealed, approval=row)
+
+
+def _unsay(shown: dict[str, Any], fields: set[str]) -> set[str]:
+    """Replace the marks within ``fields``; those fields."""
+    for place in shown["masked"]:
+        if place["path"][0] not in fields:
+            continue
+        *way, last = place["path"]
+        value = shown["arguments"]
+        for step in way:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        value[int(last) if isinstance(value, list) else last] = UNSAID
+    return fields
 
 
 def _pasted(changes: Mapping[str, Any], shown: Mapping[str, Any]) -> str | None:

@@ -1,8 +1,8 @@
 """The calls that somebody may see, newest first.
 
-``may_see_call``, ``is_own_call`` and ``list_calls`` are the one rule: whoever may see every call sees those of their tenant, everybody
-else their own, and an agent only what it asked for itself. What an approver sees of a held call goes through its
-review (``call_story``). Not here: how a store finds them.
+``may_see_call``, ``is_own_call`` and ``list_calls`` are the one rule: whoever may see every call sees those of their
+tenant, everybody else their own, and an agent only what it asked for itself. What an approver sees of a held call goes
+through its review (``call_story``). Not here: how a store finds them.
 """
 
 from __future__ import annotations

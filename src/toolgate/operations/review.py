@@ -169,6 +169,7 @@ class Review:
             "requires_role": demanded.shown_roles(),
             "quorum": demanded.quorum,
             "state": self.state,
+            "ended_by": self.row.ended_by,
             "ended_because": self.row.reason,
             "revision": self.row.revision,
             "missing": self.tally.missing if self.is_open else "",

@@ -158,9 +158,7 @@ def _ended(row: ApprovalRow, by: Principal, reason: str) -> EndApproval:
 
 def may_withdraw(review: Review, by: Principal) -> bool:
     """Whether ``by`` asked for it, has a say in it, or is an operator."""
-    return (
-        is_own_call(review.call, by) or review.may_look(by) is None or forbids(by, Action.STOP) is None
-    )
+    return is_own_call(review.call, by) or review.may_look(by) is None or forbids(by, Action.STOP) is None
 
 
 def _may_not(review: Review, by: Principal) -> Declined | None:

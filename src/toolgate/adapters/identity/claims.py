@@ -26,13 +26,16 @@ def bearer_of(claims: Claims, trust: Trust) -> Principal | Refused:
     agent = _actor(claims)
     if isinstance(agent, Refused):
         return agent
+    if agent is not None and agent not in trust.agents:
+        # Whoever answers for it would not be barred from approving what it asks for.
+        return Refused("the claim act names an agent that nobody answers for; say who in [agents.NAME] owner")
     caller = _caller(claims, trust)
     if isinstance(caller, Refused):
         return caller
     return Principal(
         caller=caller,
         agent=agent,
-        owner=None if agent is None else trust.agents.get(agent),
+        owner=None if agent is None else trust.agents[agent],
         credential=f"jwt:{trust.issuer}",
         granted=_scopes(claims, trust),
         expires_at=round(claims["exp"] * MICRO),

@@ -347,7 +347,7 @@ def _ended(  # noqa: PLR0917 - told from one another by their types and names in
     assert approval is not None
     state = next_approval(approval.state, cause)
     assert state is not None
-    after = approval._replace(state=state, updated_at=now, reason=reason)
+    after = approval._replace(state=state, updated_at=now, reason=reason, ended_by=actor)
     moved = call._replace(status="refused", error_type=error_type, updated_at=now)
     record = call_record(
         moved,

@@ -87,7 +87,7 @@ class Visit:
         return RedirectResponse(paths.with_query(path, **claims, mark=mark), _SEE_OTHER)
 
     def told(self, *names: str) -> list[str]:
-        """What an answer of ours to this session says was done, as it stands in the address; empty texts where none does."""
+        """What the address says was done, where an answer of ours to this session says it; else empty texts."""
         found = [self.query.get(name, "") for name in names]
         mark = self._mark(self.request.url.path, dict(zip(names, found, strict=True)))
         ours = hmac.compare_digest(self.query.get("mark", "").encode(), mark.encode())

@@ -133,7 +133,7 @@ def approval_row(values: Sequence[Any]) -> ApprovalRow:
     row = ApprovalRow(*values)
     return row._replace(
         state=ApprovalState(row.state),
-        barred=tuple(json.loads(values[-2])),
+        barred=tuple(json.loads(str(row.barred))),
         must_reveal=bool(row.must_reveal),
     )
 

@@ -1,6 +1,8 @@
 """How long a request may take before it is answered at all. A response that has begun, such as a stream, is let be.
 
-A call that is given up here goes on in the gate and settles by its own rules; asking again finds it.
+A call that is given up here goes on in the gate and settles by its own rules; asking again finds it. Whatever else was
+asked is cancelled, and may have been written before it was: only what changes nothing is answered with a status that
+clients repeat by themselves.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from toolgate.surfaces.http.marks import DEADLINE
+from toolgate.surfaces.http.middleware.own_origin import SAFE
 from toolgate.surfaces.http.problems import Problem
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Deadline:
 
 
 class InTime:
-    """Answers 504 for a request whose handler says nothing in ``seconds``."""
+    """Answers 504, or 409 where something may have changed, for a request whose handler says nothing in ``seconds``."""
 
     def __init__(self, app: ASGIApp, *, seconds: float) -> None:
         self.app = app
@@ -61,7 +64,10 @@ class InTime:
         except TimeoutError:
             if begun or not timeout.expired():
                 raise
-            detail = (
-                "it took too long and is not waited for any more; what it started goes on and is recorded"
-            )
-            await Problem(code="timed_out", detail=detail).response(Request(scope))(scope, receive, send)
+            detail = "it took too long and is not waited for any more"
+            problem = Problem(code="timed_out", detail=f"{detail}; ask again later")
+            if scope["method"] not in SAFE:
+                problem = Problem(
+                    code="in_doubt", detail=f"{detail}; look what became of it before asking again"
+                )
+            await problem.response(Request(scope))(scope, receive, send)

@@ -75,6 +75,9 @@ class ApprovalBody(BaseModel):
     requires_role: str
     quorum: int
     state: Annotated[str, Field(description="pending, approved, denied, expired, cancelled or consumed")]
+    ended_by: Annotated[
+        str | None, Field(description="who denied or withdrew it; clock where its time ran out")
+    ]
     ended_because: str | None
     revision: int
     missing: Annotated[str, Field(description="which agreement is lacking; empty if none is")]

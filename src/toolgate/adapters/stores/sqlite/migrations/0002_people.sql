@@ -2,6 +2,7 @@
 
 ALTER TABLE approvals ADD COLUMN barred TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE approvals ADD COLUMN must_reveal INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE approvals ADD COLUMN ended_by TEXT;
 
 -- What waits is small whatever the history: by tenant for people, by time for the clock.
 CREATE INDEX approvals_waiting ON approvals (tenant, approval_id) WHERE state IN ('pending', 'approved');
