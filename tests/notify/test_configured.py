@@ -12,6 +12,7 @@ from tests.cli.conftest import FAR, MAYA, Shop
 from tests.notify.conftest import SECRET, Receiver
 from toolgate import ConfigurationError, Gateway
 from toolgate.config import load_settings
+from toolgate.domain.redaction import redact_text
 from toolgate.operations import notify
 from toolgate.testing import FakeClock
 from toolgate.webhooks import verify
@@ -75,7 +76,7 @@ async def test_slack_of_the_file_gets_a_message(
         ("[[approvals.notify]]\nslak = 'env:X'", "2: approvals.notify[0].slak", "did you mean 'slack'?"),
         ("[[approvals.notify]]\nrisk = ['high']", "1: approvals.notify[0]", "say where it goes"),
         (f"{WEBHOOK}slack = 'env:X'", "1: approvals.notify[0]", "say where it goes, once"),
-        (WEBHOOK, "1: approvals.notify[0]", "a webhook is signed: add secret"),
+        (WEBHOOK, "1: approvals.notify[0]", "a webhook is signed: add the key secret"),
         (f"{WEBHOOK}secret = []", "3: approvals.notify[0].secret", "at least one"),
         (
             "[[approvals.notify]]\nwebhook = 'http://ops.example.com'\nsecret = 'env:X'",
@@ -121,8 +122,11 @@ def test_a_mistake_about_a_sink_is_told_with_its_place(shop: Shop, text: str, pl
     with pytest.raises(ConfigurationError) as caught:
         load_settings(shop.config)
 
-    assert str(caught.value).startswith(f"{shop.config}:{place}: ")
-    assert words in str(caught.value)
+    # As it is printed: what looks like a secret is replaced there, and the words about one must not.
+    said = redact_text(str(caught.value))
+    assert said.startswith((f"{shop.config}:{place}: ", f"{shop.config}:{place} cannot be used: "))
+    assert words in said
+    assert "[redacted" not in said
 
 
 @pytest.mark.req("M1.14")

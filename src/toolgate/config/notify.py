@@ -18,7 +18,7 @@ from toolgate.domain.approval import RISKS
 from toolgate.domain.notice import TOPICS, Wanted, name_problem, target_problem
 from toolgate.domain.webhook import key_of
 
-_EXAMPLE: Final = "[[approvals.notify]] with webhook = 'https://…' and secret = 'env:NAME'"
+_EXAMPLE: Final = "[[approvals.notify]] with webhook = 'https://…' and 'env:NAME' as its secret"
 _REFERENCES: Final = ("env:", "file:")
 
 KEYS: Final[Mapping[str, str]] = MappingProxyType(
@@ -132,7 +132,7 @@ def _secrets(given: Mapping[str, Any], kind: str, where: Where) -> tuple[Given[s
             raise inner.wrong("Slack checks no signature; take it out")
         return ()
     if "secret" not in given:
-        raise where.wrong("a webhook is signed: add secret = 'env:NAME', with at least 24 random bytes in it")
+        raise where.wrong("a webhook is signed: add the key secret, such as 'env:NAME', with at least 24 random bytes behind it")
     listed = given["secret"] if isinstance(given["secret"], list) else [given["secret"]]
     if not listed:
         raise inner.wrong("name at least one secret")

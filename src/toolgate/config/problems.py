@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 
 from toolgate.config.places import Path, line_of
 from toolgate.domain.errors import ConfigurationError, NotBuiltYet
+from toolgate.domain.secret_shapes import secret_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Where:
 
     def wrong(self, what: str) -> ConfigurationError:
         """The key is there and cannot be used."""
-        return ConfigurationError(f"{self}: {what}")
+        # Behind a key that is named like a secret the next word would be taken for one where the error is printed.
+        joined = " cannot be used:" if self.path and secret_name(str(self.path[-1])) else ":"
+        return ConfigurationError(f"{self}{joined} {what}")
 
     def not_built(self, what: str) -> NotBuiltYet:
         """The key is designed, and this version has nothing behind it."""
