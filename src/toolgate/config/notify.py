@@ -132,7 +132,9 @@ def _secrets(given: Mapping[str, Any], kind: str, where: Where) -> tuple[Given[s
             raise inner.wrong("Slack checks no signature; take it out")
         return ()
     if "secret" not in given:
-        raise where.wrong("a webhook is signed: add the key secret, such as 'env:NAME', with at least 24 random bytes behind it")
+        raise where.wrong(
+            "a webhook is signed: add the key secret, such as 'env:NAME', with at least 24 random bytes behind it"
+        )
     listed = given["secret"] if isinstance(given["secret"], list) else [given["secret"]]
     if not listed:
         raise inner.wrong("name at least one secret")
