@@ -23,6 +23,7 @@ from tests.rest.desk import (
     request,
 )
 from toolgate.domain.rows import ByCall
+from toolgate.surfaces.http.streams import MOST_WAITS_OF_ONE
 
 pytestmark = pytest.mark.req("X3.4")
 
@@ -177,6 +178,25 @@ async def test_a_wait_ends_with_the_server(desk: Desk) -> None:
         desk.office.closing.begin()
         answer = await asyncio.wait_for(waiting, 5)
     assert answer.json()["status"] == "pending_approval"
+
+
+@pytest.mark.req("X3.8", "M6.14")
+async def test_nobody_takes_the_connections_of_everybody_by_waiting(desk: Desk) -> None:
+    async with desk.person(ANN) as ann, desk.person(LEA) as lea:
+        call = await held(ann)
+        path = f"/v1/calls/{call['call_id']}"
+        waiting = [asyncio.ensure_future(ann.get(f"{path}?wait=30")) for _ in range(MOST_WAITS_OF_ONE)]
+        await desk.watched(MOST_WAITS_OF_ONE)
+        refused = await ann.get(f"{path}?wait=30")
+        looked = await ann.get(path)
+        other = await lea.get("/v1/calls/call_0000?wait=1")
+        desk.office.closing.begin()
+        answers = await asyncio.gather(*waiting)
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too_many_streams")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (looked.status_code, other.status_code) == (200, 404)
+    assert {answer.status_code for answer in answers} == {200}
+    assert not len(desk.office.waits)
 
 
 async def test_a_call_of_somebody_else_is_answered_like_one_that_never_was(desk: Desk) -> None:

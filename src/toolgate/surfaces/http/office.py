@@ -16,7 +16,7 @@ from toolgate.surfaces.http.closing import Closing
 from toolgate.surfaces.http.credentials import Credentials
 from toolgate.surfaces.http.feed import Feed
 from toolgate.surfaces.http.once import Once
-from toolgate.surfaces.http.streams import OpenStreams
+from toolgate.surfaces.http.streams import MOST_WAITS, MOST_WAITS_OF_ONE, OpenStreams
 from toolgate.surfaces.http.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Office:
     Attributes:
         gate: calls and operations.
         feed: what happens, as it happens, for streams.
-        streams: which are open, and whose.
+        streams: which are open, and whose; ``waits`` are the requests that wait for a call to end.
         settings: where the server is and what it is called.
         credentials: who sends a request: ``await office.credentials.bearer(request)`` for programs,
             ``.session(request)`` for the console; both answer a ``Principal`` or ``NotSignedIn``.
@@ -43,6 +43,7 @@ class Office:
     gate: Gate
     feed: Feed
     streams: OpenStreams
+    waits: OpenStreams
     settings: ServerSettings
     credentials: Credentials
     throttle: Throttle
@@ -64,6 +65,7 @@ def open_office(
         gate=gate,
         feed=Feed(gate),
         streams=OpenStreams(),
+        waits=OpenStreams(most=MOST_WAITS, most_of_one=MOST_WAITS_OF_ONE, what="waits"),
         settings=settings,
         credentials=Credentials(gate, settings, throttle, authenticate=authenticate, session=session),
         throttle=throttle,

@@ -52,7 +52,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "wrong_host": Kind(421, "Another server is meant"),
         "invalid": Kind(422, "A value cannot be used"),
         "too_many_attempts": Kind(429, "Too many attempts"),
-        "too_many_streams": Kind(429, "Too many streams"),
+        "too_many_streams": Kind(429, "Too many streams or waits"),
         "too_many_headers": Kind(431, "The headers are too large"),
         "server_failed": Kind(500, "The server failed"),
         "unavailable": Kind(503, "The server cannot serve this now"),

@@ -37,6 +37,9 @@ MOST_STREAMS: Final = 500
 """Of one server."""
 MOST_OF_ONE: Final = 20
 """Of one principal: the others still have theirs, however many pages somebody leaves open."""
+MOST_WAITS: Final = 400
+MOST_WAITS_OF_ONE: Final = 100
+"""An agent may wait for many calls at once, and has no page to leave open."""
 _ASK_AGAIN: Final = 5.0
 _LONGEST_ID: Final = 18
 
@@ -76,11 +79,21 @@ class Telling:
 
 
 class OpenStreams:
-    """The streams that are open, and whose. Inside the server's loop. ``heartbeat``: seconds."""
+    """The streams that are open, and whose. Inside the server's loop. ``heartbeat``: seconds.
+
+    Requests that wait for something hold a connection as long as a stream does, and are counted in the same way,
+    apart: ``what`` they are called.
+    """
 
     def __init__(
-        self, *, most: int = MOST_STREAMS, most_of_one: int = MOST_OF_ONE, heartbeat: float = HEARTBEAT
+        self,
+        *,
+        most: int = MOST_STREAMS,
+        most_of_one: int = MOST_OF_ONE,
+        heartbeat: float = HEARTBEAT,
+        what: str = "streams",
     ) -> None:
+        self._what = what
         self._most = most
         self._most_of_one = most_of_one
         self._of: Counter[tuple[str, str, str | None]] = Counter()
@@ -89,12 +102,10 @@ class OpenStreams:
     def why_not(self, by: Principal) -> Problem | None:
         """Why ``by`` gets no further one at this moment."""
         if self._of[_whose(by)] >= self._most_of_one:
-            detail = (
-                f"{self._most_of_one} streams of yours are open, which is the most; close one of them first"
-            )
+            detail = f"{self._most_of_one} {self._what} of yours are open, which is the most; end one of them first"
             return Problem(code="too_many_streams", detail=detail, retry_after=_ASK_AGAIN)
         if len(self) >= self._most:
-            detail = "too many streams are open; ask again later"
+            detail = f"too many {self._what} are open; ask again later"
             return Problem(code="unavailable", detail=detail, retry_after=_ASK_AGAIN)
         return None
 

@@ -150,8 +150,11 @@ async def get(asked: Asked[WaitQuery, NoBody]) -> Reply:
     if not wait:
         seen = await _look(asked)
     else:
+        if (busy := asked.office.waits.why_not(asked.by)) is not None:
+            return busy
         may_take(asked.request, wait + MARGIN)
-        seen = await _wait(asked, wait)
+        with asked.office.waits.held(asked.by):
+            seen = await _wait(asked, wait)
     return seen if isinstance(seen, Declined) else Answer(content=OutcomeBody(seen.outcome))
 
 
