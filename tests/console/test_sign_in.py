@@ -223,6 +223,29 @@ async def test_somebody_whom_an_issuer_vouches_for_is_in_and_lands_where_they_wa
         assert browser.path == "/console/grants"
 
 
+@pytest.mark.req("M4.25")
+async def test_over_tls_no_neighbouring_host_can_plant_the_sign_in_of_somebody_else(tmp_path: Path) -> None:
+    async with (
+        opened(tmp_path, served_as=OVER_TLS, sign_in=_Vouching()) as house,
+        house.browser() as browser,
+    ):
+        await browser.get("/console/sign-in/issuer?next=/console/grants", follow=False)
+        (sent,) = SimpleCookie(browser.answer.headers["set-cookie"]).values()
+        state = browser.answer.headers["location"].partition("state=")[2].partition("&")[0]
+        # What such a host could set has no prefix, and counts for nothing.
+        planted = dict(browser.client.cookies)
+        browser.client.cookies.clear()
+        browser.client.cookies.set(sent.key.removeprefix("__Host-"), planted[sent.key])
+        await browser.get(f"/console/sign-in/back?state={state}&code=good", follow=False)
+        refused = browser.status
+        browser.client.cookies.set(sent.key, planted[sent.key])
+        await browser.get(f"/console/sign-in/back?state={state}&code=good", follow=False)
+
+    assert sent.key.startswith("__Host-")
+    assert (sent["path"], sent["secure"], sent["httponly"], sent["domain"]) == ("/", True, True, "")
+    assert (refused, browser.status) == (401, 200)
+
+
 @pytest.mark.req("M4.19")
 async def test_an_issuer_that_says_no_opens_nothing_and_says_so(tmp_path: Path) -> None:
     async with opened(tmp_path, sign_in=_Vouching()) as house, house.browser() as browser:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from toolgate.operations.tokens import NewToken
     from toolgate.surfaces.http.office import Office
+    from toolgate.surfaces.http.settings import ServerSettings
 
-ISSUER_COOKIE: Final = "toolgate_sign_in"
+_ISSUER_COOKIE: Final = "toolgate_sign_in"
 _LEAVE: Final = f"{paths.SIGN_IN}/issuer"
 _BACK: Final = f"{paths.SIGN_IN}/back"
 _ISSUER_SECONDS: Final = 600
@@ -84,11 +85,12 @@ class _Door:
         if isinstance(begun, Declined):
             return await self._page(request, wanted, status=502, error=begun.reason)
         answer = RedirectResponse(begun.url, 303, headers={"Cache-Control": "no-store"})
+        name, path = _issuer_cookie(settings)
         answer.set_cookie(
-            ISSUER_COOKIE,
+            name,
             begun.cookie,
             max_age=_ISSUER_SECONDS,
-            path=_BACK,
+            path=path,
             secure=settings.secure,
             httponly=True,
             samesite="lax",
@@ -97,9 +99,10 @@ class _Door:
 
     async def come_back(self, request: Request) -> Response:
         """From the issuer. The way on is a page of ours, since a redirect from outside carries no strict cookie."""
+        name, path = _issuer_cookie(self._office.settings)
         done = await self._office.gate.operate(
             finish_sign_in,
-            cookie=request.cookies.get(ISSUER_COOKIE, ""),
+            cookie=request.cookies.get(name, ""),
             answer=dict(request.query_params),
         )
         if isinstance(done, Declined):
@@ -107,7 +110,8 @@ class _Door:
         else:
             answer = door(request, "onward.html", title="Signed in", onward=_wanted(done.return_to))
             self._admit(answer, done.session)
-        answer.delete_cookie(ISSUER_COOKIE, path=_BACK)
+        secure = self._office.settings.secure
+        answer.delete_cookie(name, path=path, secure=secure, httponly=True, samesite="lax")
         return answer
 
     async def _offer_again(
@@ -165,6 +169,15 @@ class _Door:
         if wait > 0:
             answer.headers["Retry-After"] = str(math.ceil(wait))
         return answer
+
+
+def _issuer_cookie(settings: ServerSettings) -> tuple[str, str]:
+    """Name and path of the cookie that a sign-in at the issuer is bound to.
+
+    Over TLS its prefix keeps a neighbouring host from setting one (RFC 6265bis, section 4.1.3.2), which would sign
+    somebody in as somebody else; such a cookie is for every path.
+    """
+    return (f"__Host-{_ISSUER_COOKIE}", "/") if settings.secure else (_ISSUER_COOKIE, _BACK)
 
 
 def _wanted(path: str) -> str:
