@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from toolgate.domain.commands import DecideApproval, Done, NotAllowed
+from toolgate.domain.commands import DecideApproval
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.redaction import redact_text
+from toolgate.operations.answers import declined
 from toolgate.operations.may_decide import facts_of, forbidden_by_rule
 from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review, written_review
 
@@ -44,13 +45,9 @@ async def decide_approval(
     if decision == "approve" and (why := await forbidden_by_rule(world, by, facts_of(review))):
         return Declined("forbidden", why)
     answer = await world.store.execute(DecideApproval(approval_id, decision, by.caller, text, seen))
-    match answer:
-        case Done():
-            return await written_review(world, approval_id, tenant=by.tenant)
-        case NotAllowed():
-            return Declined(answer.why, answer.reason)
-        case _:
-            return Declined("conflict", "it was decided meanwhile")
+    if (refused := declined(answer, "it was decided meanwhile")) is not None:
+        return refused
+    return await written_review(world, approval_id, tenant=by.tenant)
 
 
 def said(reason: str) -> str:

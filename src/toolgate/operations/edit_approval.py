@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from toolgate.domain.commands import Done, EditApproval, NotAllowed
+from toolgate.domain.commands import EditApproval
 from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
 from toolgate.domain.ledger import stored_requirement
 from toolgate.domain.principal import Action, Declined, forbids
@@ -27,6 +27,7 @@ from toolgate.gateway.prepare.identify import identify
 from toolgate.gateway.prepare.seal import Unfit, seal
 from toolgate.gateway.scope import Scope
 from toolgate.gateway.spine import leave_quietly
+from toolgate.operations.answers import declined
 from toolgate.operations.decide_approval import SAY_WHY, said
 from toolgate.operations.may_decide import facts_of, forbidden_by_rule
 from toolgate.operations.reread import reread
@@ -116,13 +117,9 @@ async def edit_approval(
         sealed.redacted,
     )
     answer = await world.store.execute(command)
-    match answer:
-        case Done():
-            return await written_review(world, approval_id, tenant=by.tenant)
-        case NotAllowed():
-            return Declined(answer.why, answer.reason)
-        case _:
-            return Declined("conflict", "it was decided meanwhile")
+    if (refused := declined(answer, "it was decided meanwhile")) is not None:
+        return refused
+    return await written_review(world, approval_id, tenant=by.tenant)
 
 
 def _claim(world: World, sealed: SealedCall, before: bytes | None) -> ClaimRow | None:

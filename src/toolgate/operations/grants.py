@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from toolgate.domain.approval import Approval, check_condition, person, spoken
 from toolgate.domain.canonical import JsonValue, UnfitJson, canonical_json, check_json
-from toolgate.domain.commands import Done, NotAllowed, PutGrant, RevokeGrant
+from toolgate.domain.commands import PutGrant, RevokeGrant
 from toolgate.domain.contract import is_argument
 from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import ContractError, StoreInDoubt, StoreUnavailable
@@ -23,6 +23,7 @@ from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.redaction import redact_text
 from toolgate.domain.rows import ByGrant, Event, GrantRow
 from toolgate.domain.trail import plain_record
+from toolgate.operations.answers import declined
 from toolgate.operations.decide_approval import SAY_WHY, said
 from toolgate.operations.may_decide import forbidden_by_rule
 from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review
@@ -136,13 +137,9 @@ async def revoke_grant(world: World, grant_id: str, *, by: Principal, reason: st
     if why := _may_not_revoke(world, grant, by):
         return Declined("forbidden", why)
     answer = await world.store.execute(RevokeGrant(grant_id, by.id, text))
-    match answer:
-        case Done():
-            return await _revoked(world, grant_id, tenant=by.tenant)
-        case NotAllowed():
-            return Declined(answer.why, answer.reason)
-        case _:
-            return Declined("conflict", "it has ended already")
+    if (refused := declined(answer, "it has ended already")) is not None:
+        return refused
+    return await _revoked(world, grant_id, tenant=by.tenant)
 
 
 async def list_grants(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from toolgate.domain.commands import Done, NotAllowed, Resolve
+from toolgate.domain.commands import Done, Resolve
 from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import EffectCause, EffectState
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.rows import ByCall, CallRow, SealedRow
 from toolgate.gateway.prepare.seal import Unfit, seal
 from toolgate.gateway.records import answer_row
+from toolgate.operations.answers import declined
 from toolgate.operations.decide_approval import SAY_WHY, said
 from toolgate.operations.reopen import reopened
 from toolgate.operations.reread import reread
@@ -56,13 +57,11 @@ async def resolve_call(
         state = row.effect_state.value if row.effect_state else "none"
         return Declined("conflict", f"its effect is {state}; only unknown ones are resolved")
     answer = await world.store.execute(command)
-    match answer:
-        case Done(call=moved) if moved is not None:
-            return moved
-        case NotAllowed():
-            return Declined(answer.why, answer.reason)
-        case _:
-            return Declined("conflict", "it was resolved meanwhile")
+    if (refused := declined(answer, "it was resolved meanwhile")) is not None:
+        return refused
+    assert isinstance(answer, Done)
+    assert answer.call is not None
+    return answer.call
 
 
 async def _resolution(world: World, row: CallRow, *, applied: bool, by: Principal, reason: str) -> Resolve:

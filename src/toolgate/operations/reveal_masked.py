@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolgate.domain.commands import Done, NotAllowed, RevealMasked
+from toolgate.domain.commands import RevealMasked
 from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
 from toolgate.domain.principal import Action, Declined, forbids
+from toolgate.operations.answers import declined
 from toolgate.operations.decide_approval import CHANGED, SAY_WHY, said
 from toolgate.operations.reread import reread
 from toolgate.operations.review_approval import NO_SUCH_APPROVAL, find_review
@@ -33,12 +34,10 @@ async def reveal_masked(
     if review is None:
         return NO_SUCH_APPROVAL
     answer = await world.store.execute(RevealMasked(approval_id, by.caller, text, digest))
-    if isinstance(answer, NotAllowed):
-        return Declined(answer.why, answer.reason)
-    if not isinstance(answer, Done) or answer.call is None:
-        return Declined("conflict", "it was decided meanwhile")
+    if (refused := declined(answer, "it was decided meanwhile")) is not None:
+        return refused
     try:
-        received = await reread(world, answer.call)
+        received = await reread(world, review.call)
     except (StoreUnavailable, StoreInDoubt):
         raise
     except GateFault:
