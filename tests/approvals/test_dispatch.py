@@ -47,8 +47,12 @@ from toolgate import (
 )
 from toolgate.domain.commands import Dispatch
 from toolgate.domain.lifecycle import ApprovalState, EffectState
+from toolgate.domain.principal import Declined, in_person
 from toolgate.domain.rows import ByApproval
 from toolgate.gateway import spine
+from toolgate.operations.edit_approval import edit_approval
+from toolgate.operations.review import Review
+from toolgate.operations.review_approval import review_approval
 from toolgate.ports import ApprovalFilter
 
 if TYPE_CHECKING:
@@ -391,6 +395,32 @@ async def test_a_later_policy_takes_nothing_away(
 
     assert after_one.state is ApprovalState.PENDING
     assert desk.paid == [(1, 5000)]
+
+
+@pytest.mark.req("X2.10", "X2.3")
+async def test_what_people_agreed_to_is_voted_on_again_where_more_is_demanded_and_not_changed(
+    stage: Stage, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage.gateway(desk.tool()) as gateway:
+        outcome = await approved(gateway)
+        monkeypatch.setattr(spine, "GATES", (*spine.GATES, asking(BY_POLICY)))
+        await sweep(gateway)
+        boss = in_person(BOSS)
+        review = await gateway.operate(review_approval, outcome.approval_id, by=boss)
+        assert isinstance(review, Review)
+        edited = await gateway.operate_near_tools(
+            edit_approval,
+            outcome.approval_id,
+            {"cents": 1},
+            by=boss,
+            reason="less",
+            digest=review.row.digest,
+        )
+
+    assert review.why_not(boss) is None
+    assert review.why_not_edit(boss) == "it is approved already"
+    assert isinstance(edited, Declined)
+    assert desk.paid == []
 
 
 @pytest.mark.req("X2.10")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolgate.domain.approval import Requirement, Tally, Vote, may_see, may_vote, person, tally
 from toolgate.domain.ledger import stored_requirement
-from toolgate.domain.lifecycle import ApprovalState, is_open
+from toolgate.domain.lifecycle import ApprovalCause, ApprovalState, is_open, next_approval
 from toolgate.domain.principal import Action, forbids
 
 if TYPE_CHECKING:
@@ -119,6 +119,12 @@ class Review:
             tenant=self.row.tenant,
             barred=self.row.barred,
         )
+
+    def why_not_edit(self, by: Principal) -> str | None:
+        """Why ``by`` may not change its arguments, or None. What enough people agreed to once stays as it is."""
+        if not self.is_open or next_approval(self.row.state, ApprovalCause.EDITED) is None:
+            return f"it is {self.state} already"
+        return self.may_look(by)
 
     def revealed_by(self, by: Principal) -> bool:
         """Whether ``by`` has seen what is masked in this revision."""

@@ -94,7 +94,7 @@ class Asked:
     @property
     def why_not_edit(self) -> str | None:
         """Why this person may not change its arguments, or None."""
-        return self.review.may_look(self.by) if self.review.is_open else f"it is {self.review.state} already"
+        return self.review.why_not_edit(self.by)
 
     @property
     def may_reveal(self) -> bool:
