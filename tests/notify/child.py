@@ -9,13 +9,13 @@ from tests.approvals.desk import ANN, Desk, ask
 from tests.notify.conftest import SECRET
 from toolgate import Gateway
 from toolgate.adapters.notify import WebhookNotifier
-from toolgate.domain.notice import EVERYTHING
+from toolgate.domain.notice import Wanted
 from toolgate.operations import notify
 from toolgate.ports import Sink
 
 
 async def main(database: str, url: str) -> None:
-    sink = Sink(name="ops", wanted=EVERYTHING, notifier=WebhookNotifier(url, [SECRET]))
+    sink = Sink(name="ops", wanted=Wanted(), notifier=WebhookNotifier(url, [SECRET]))
     async with Gateway(
         [Desk().tool()], store=f"sqlite:///{database}", sinks=[sink], housekeeping=None
     ) as gateway:

@@ -15,7 +15,7 @@ import pytest
 from tests.approvals.desk import ANN, Desk, ask
 from toolgate import Caller, Gateway
 from toolgate.adapters.notify import WebhookNotifier
-from toolgate.domain.notice import EVERYTHING, Wanted
+from toolgate.domain.notice import Wanted
 from toolgate.domain.principal import Principal, in_person
 from toolgate.ports import Notifier, Sink
 from toolgate.testing import FakeClock
@@ -123,6 +123,9 @@ def clock() -> FakeClock:
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
+
+
+EVERYTHING = Wanted()
 
 
 def sink(notifier: Notifier, name: str = "ops", wanted: Wanted = EVERYTHING) -> Sink:

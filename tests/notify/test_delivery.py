@@ -18,6 +18,7 @@ from toolgate import Caller
 from toolgate.domain.commands import MoveDelivery
 from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import StoreUnavailable
+from toolgate.domain.ledger.notices import DEAD
 from toolgate.domain.notice import LONGEST_PAUSE, MAX_ATTEMPTS, Wanted, pause_after
 from toolgate.domain.principal import Declined, Principal, in_person
 from toolgate.domain.rows import DeliveryRow, NoticeRow
@@ -289,7 +290,7 @@ async def test_an_operator_sees_what_is_dead_and_begins_it_anew(opened: Opened, 
     async with opened(hook(receiver)) as gateway:
         await one_notice(gateway)
         await tell(gateway)
-        listed = await notify.list_dead(gateway.world, by=OPERATOR)
+        listed = await notify.list_deliveries(gateway.world, by=OPERATOR, state=DEAD)
         assert not isinstance(listed, Declined)
         ((dead, notice),) = listed
 
@@ -297,7 +298,7 @@ async def test_an_operator_sees_what_is_dead_and_begins_it_anew(opened: Opened, 
         assert isinstance(anew, DeliveryRow)
         await tell(gateway)
 
-        assert await notify.list_dead(gateway.world, by=OPERATOR) == []
+        assert await notify.list_deliveries(gateway.world, by=OPERATOR, state=DEAD) == []
         assert (await the_delivery(gateway, "delivered")).attempts == 1
         events = [json.loads(record.record) async for record in gateway.store.records()]
     assert notice.topic == "approval.requested"
@@ -324,7 +325,7 @@ async def test_nobody_else_begins_a_delivery_anew(
         dead = await the_delivery(gateway, "dead")
 
         declined = await notify.retry_delivery(gateway.world, dead.notice_id, dead.sink, by=by)
-        seen = await notify.list_dead(gateway.world, by=by)
+        seen = await notify.list_deliveries(gateway.world, by=by, state=DEAD)
     assert isinstance(declined, Declined)
     assert declined.why == why
     assert isinstance(seen, Declined) if why == "forbidden" else seen == []

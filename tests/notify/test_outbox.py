@@ -13,6 +13,7 @@ from tests.approvals.desk import ANN, ask
 from tests.notify.conftest import OPERATOR, Opened, Receiver, hook, one_notice, sink
 from toolgate import Gateway
 from toolgate.domain.duration import MICRO
+from toolgate.domain.ledger.notices import DEAD
 from toolgate.domain.principal import Declined
 from toolgate.operations import notify
 from toolgate.ports import Failed, Sent
@@ -63,7 +64,7 @@ async def test_each_sink_has_its_own_way_and_lists_show_what_matters_first(
         clock.advance(1)
         assert await notify.deliver_due(gateway.world, bad) == 2
 
-        dead = await notify.list_dead(gateway.world, by=OPERATOR)
+        dead = await notify.list_deliveries(gateway.world, by=OPERATOR, state=DEAD)
         assert not isinstance(dead, Declined)
         assert [notice.at for _, notice in dead] == sorted((notice.at for _, notice in dead), reverse=True)
         assert len(await gateway.store.deliveries(state="delivered", tenant="acme")) == 2

@@ -61,9 +61,6 @@ class Wanted:
         )
 
 
-EVERYTHING: Final = Wanted()
-
-
 def pause_after(attempt: int, chance: float, *, asked: float | None = None) -> float:
     """Seconds until the attempt after number ``attempt`` (from 1): exponential, with full jitter.
 

@@ -111,13 +111,6 @@ async def list_deliveries(
     return await world.store.deliveries(state=state, tenant=by.tenant, limit=bounded)
 
 
-async def list_dead(
-    world: World, *, by: Principal, limit: int = 100
-) -> Sequence[tuple[DeliveryRow, NoticeRow]] | Declined:
-    """Deliveries of one's tenant that were given up, newest first."""
-    return await list_deliveries(world, by=by, state=DEAD, limit=limit)
-
-
 async def retry_delivery(world: World, notice_id: str, sink: str, *, by: Principal) -> DeliveryRow | Declined:
     """Begin a dead delivery anew: due at once, with all its attempts. The trail says who did."""
     if (why := forbids(by, Action.SEE_NOTIFICATIONS)) is not None:

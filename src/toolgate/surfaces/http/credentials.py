@@ -94,10 +94,6 @@ class Credentials:
             return await self.bearer(request)
         return await self.session(request)
 
-    def uses_cookie(self, request: HTTPConnection) -> bool:
-        """Whether a browser's own credential counts here: it is then sent whether or not its user meant it."""
-        return "authorization" not in request.headers and self._cookie in request.cookies
-
     async def _checked(self, check: Check, credential: str, address: str) -> Principal | NotSignedIn:
         mark = hashlib.blake2b(credential.encode(), key=self._key, digest_size=16).digest()
         if mark not in self._known and (wait := self._throttle.wait(address)) > 0:
