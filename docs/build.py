@@ -107,7 +107,7 @@ def _described(name: str, thing: object) -> Iterator[str]:
     yield ""
     yield inspect.getdoc(thing) or ""
     if inspect.isclass(thing) and not issubclass(thing, BaseException | Enum):
-        for method, function in sorted(vars(thing).items()):
+        for method, function in sorted(_members(thing).items()):
             if not method.startswith("_") and (
                 inspect.isfunction(function) or isinstance(function, classmethod)
             ):
@@ -117,7 +117,18 @@ def _described(name: str, thing: object) -> Iterator[str]:
     yield "```\n"
 
 
+def _members(thing: type) -> dict[str, object]:
+    """What a class of ours offers, by itself and by the parts that it is put together of."""
+    parts = [
+        part for part in reversed(thing.__mro__) if part.__module__.partition(".")[0] == toolgate.__name__
+    ]
+    return {name: member for part in parts for name, member in vars(part).items()}
+
+
 def _signature(name: str, thing: Callable[..., object]) -> str:
+    if inspect.isclass(thing) and issubclass(thing, Enum):
+        # How one is called is the interpreter's business, and differs from one to the next.
+        return f"{name}: {', '.join(str(member.value) for member in thing)}"
     try:
         return name + _plain(str(inspect.signature(thing)))
     except ValueError:
