@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -229,7 +230,7 @@ async def test_a_read_keeps_neither_its_arguments_nor_its_result(tmp_path: Path)
         outcome = await gateway.call("read", {"order_id": 1}, caller=ANA)
         assert await gateway.store.sealed(outcome.call_id, "request") is None
         assert await gateway.store.sealed(outcome.call_id, "result") is None
-    with sqlite3.connect(tmp_path / "gate.db") as db:
+    with closing(sqlite3.connect(tmp_path / "gate.db")) as db:
         assert MARK not in "\n".join(db.iterdump())
 
 
