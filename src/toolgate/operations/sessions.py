@@ -85,9 +85,7 @@ async def peek_session(world: World, secret: str) -> Principal | Declined:
     row = await look_up(world.store, world.keys, secret, kinds=frozenset({SESSION}))
     if isinstance(row, str):
         return refused(row)
-    now = world.clock.monotonic()
-    last, _ = world.sessions_seen.get(row.token_id, (now, 0))
-    return stands_for(row, {}) if now - last < world.session_idle else refused(f"{row.token_id} is idle")
+    return refused(f"{row.token_id} is idle") if _is_idle(world, row) else stands_for(row, {})
 
 
 async def end_session(world: World, secret: str) -> None:
@@ -141,18 +139,24 @@ async def _made(world: World, principal: Principal, *, parents: tuple[str, ...])
     )
 
 
+def _is_idle(world: World, row: TokenRow) -> bool:
+    """Whether the last sign of life is too long ago. Of a session not seen yet, this is the first."""
+    now = world.clock.monotonic()
+    last, _ = world.sessions_seen.get(row.token_id, (now, 0))
+    return now - last >= world.session_idle
+
+
 def _was_idle(world: World, row: TokenRow) -> bool:
     """Whether the last sign of life is too long ago; if not, this is the next one."""
-    seen, now = world.sessions_seen, world.clock.monotonic()
-    last, _ = seen.get(row.token_id, (now, 0))
-    if now - last >= world.session_idle:
+    if _is_idle(world, row):
         return True
+    seen = world.sessions_seen
     if len(seen) >= _MANY and row.token_id not in seen:
         # Only what is over anyhow is forgotten: to forget a live session would be to forget that it was idle.
         over = [token_id for token_id, (_, ends) in seen.items() if ends <= world.clock.now()]
         for token_id in over:
             del seen[token_id]
-    seen[row.token_id] = (now, row.expires_at)
+    seen[row.token_id] = (world.clock.monotonic(), row.expires_at)
     return False
 
 

@@ -75,8 +75,8 @@ def dispatch(command: Dispatch, found: Found, now: int) -> Decision:
         return Decision(Superseded(call))
     if call.approval_id != approval.approval_id or call.effect_state is not None:
         return Decision(Superseded(call))
-    if now >= approval.expires_at:
-        return _ended(found, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired", now)
+    if (over := _lapsed(found, now)) is not None:
+        return over
     if approval.digest != command.digest:
         return Decision(NotAllowed("what would run is not what was approved", found))
     stored = stored_requirement(approval)
@@ -125,8 +125,8 @@ def decide_approval(command: DecideApproval, found: Found, now: int) -> Decision
     call, approval = found.call, found.approval
     if call is None or approval is None:
         return Decision(NotAllowed("there is no such approval", found, why="not_found"))
-    if is_open(approval.state) and now >= approval.expires_at:
-        return _ended(found, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired", now)
+    if (over := _lapsed(found, now)) is not None:
+        return over
     requirement = stored_requirement(approval)
     if (refused := _undecidable(command, found, requirement)) is not None:
         return Decision(refused)
@@ -162,6 +162,15 @@ def decide_approval(command: DecideApproval, found: Found, now: int) -> Decision
     )
     rows: tuple[Row, ...] = (after, vote, Event(call.call_id, now, record))
     return Decision(Done(call, after), (*rows, decided(call, after, now)) if counted.enough else rows)
+
+
+def _lapsed(found: Found, now: int) -> Decision | None:
+    """The end of an approval whose time is over, written down by whatever command sees it first; None while it runs."""
+    approval = found.approval
+    assert approval is not None
+    if not is_open(approval.state) or now < approval.expires_at:
+        return None
+    return _ended(found, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired", now)
 
 
 def _undecidable(command: DecideApproval, found: Found, requirement: Requirement) -> NotAllowed | None:
@@ -212,8 +221,8 @@ def edit_approval(command: EditApproval, found: Found, now: int) -> Decision:
     call, approval = found.call, found.approval
     if call is None or approval is None:
         return Decision(NotAllowed("there is no such approval", found, why="not_found"))
-    if is_open(approval.state) and now >= approval.expires_at:
-        return _ended(found, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired", now)
+    if (over := _lapsed(found, now)) is not None:
+        return over
     if (refused := _uneditable(command, found)) is not None:
         return Decision(refused)
     required = stored_requirement(approval).merged(stored_requirement(command.approval))
@@ -295,8 +304,8 @@ def reveal_masked(command: RevealMasked, found: Found, now: int) -> Decision:
         return Decision(NotAllowed("there is no such approval", found, why="not_found"))
     if not is_open(approval.state):
         return Decision(NotAllowed(f"it is {approval.state.value} already", found))
-    if now >= approval.expires_at:
-        return _ended(found, ApprovalCause.LAPSED, "clock", "its time ran out", "approval_expired", now)
+    if (over := _lapsed(found, now)) is not None:
+        return over
     if approval.digest != command.digest:
         return Decision(NotAllowed("it changed since it was shown; look at it again", found))
     if why := may_see(

@@ -53,20 +53,47 @@ def calls(db: sqlite3.Connection, wanted: CallFilter) -> CallPage:
     return CallPage(found, _next(found, wanted.limit, floor))
 
 
+class _Where(NamedTuple):
+    """Conditions that must all hold, and the values that are bound in them."""
+
+    conditions: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
+
+    def narrowed(self, condition: str, *values: Any) -> _Where:
+        return _Where((*self.conditions, condition), (*self.values, *values))
+
+    def bounded(self, condition: str, value: Any) -> _Where:
+        """``condition`` on ``value``, where one was asked for."""
+        return self if value is None else self.narrowed(condition, value)
+
+    def equal(self, **columns: Any) -> _Where:
+        """Each column as it was asked for; None for any."""
+        where = self
+        for column, value in columns.items():
+            where = where.bounded(f"{column} = ?", value)
+        return where
+
+    def __str__(self) -> str:
+        return f"WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+
+
 class _Walk(NamedTuple):
     """Which index is walked, and between what."""
 
     by: str | None
-    conditions: tuple[str, ...]
-    values: tuple[Any, ...]
+    where: _Where
 
     def narrowed(self, condition: str, *values: Any) -> _Walk:
-        return _Walk(self.by, (*self.conditions, condition), (*self.values, *values))
+        return self._replace(where=self.where.narrowed(condition, *values))
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        return self.where.values
 
     @property
     def rest(self) -> str:
         hint = f" INDEXED BY {self.by}" if self.by else ""
-        return f"FROM calls{hint} WHERE {' AND '.join(self.conditions)}"
+        return f"FROM calls{hint} {self.where}"
 
 
 def _walk(wanted: CallFilter) -> tuple[_Walk, dict[str, Any]]:
@@ -80,7 +107,7 @@ def _walk(wanted: CallFilter) -> tuple[_Walk, dict[str, Any]]:
         "error_type": wanted.error_type,
     }
     left = {column: value for column, value in asked.items() if value is not None}
-    walk = _Walk(None, ("received_at >= ?",), (wanted.since or 0,))
+    walk = _Walk(None, _Where(("received_at >= ?",), (wanted.since or 0,)))
     # Whoever looks at all tenants owns the file; that is rare, and may take its time.
     if wanted.tenant is not None:
         walk = _indexed(wanted.tenant, left)
@@ -93,9 +120,9 @@ def _indexed(tenant: str, left: dict[str, Any]) -> _Walk:
     for column, index in _INDEXES.items():
         if column not in left or (column == "status" and left[column] not in _STATUSES):
             continue
-        walk = _Walk(index, ("tenant = ?", f"{column} = ?"), (tenant, left.pop(column)))
+        walk = _Walk(index, _Where().equal(**{"tenant": tenant, column: left.pop(column)}))
         return walk.narrowed(_ENDED_OTHERWISE) if column == "status" else walk
-    return _Walk("calls_by_time", ("tenant = ?",), (tenant,))
+    return _Walk("calls_by_time", _Where().equal(tenant=tenant))
 
 
 _INDEXES = {
@@ -128,48 +155,30 @@ def _next(found: Sequence[CallRow], limit: int, floor: tuple[int, str] | None) -
 
 def _unresolved(db: sqlite3.Connection, wanted: CallFilter) -> CallPage:
     """Few whatever the history; left to itself SQLite would walk through all calls, newest first."""
-    conditions = [IN_DOUBT, "(effect_state = 'unknown' OR incident IS NOT NULL)"]
-    values: list[Any] = []
-    for column in ("tenant", "tool", "caller_id", "agent", "status", "error_type", "workflow_id"):
-        if (value := getattr(wanted, column)) is not None:
-            conditions.append(f"{column} = ?")
-            values.append(value)
-    for comparison, bound in (("received_at >= ?", wanted.since), ("received_at < ?", wanted.until)):
-        if bound is not None:
-            conditions.append(comparison)
-            values.append(bound)
+    columns = ("tenant", "tool", "caller_id", "agent", "status", "error_type", "workflow_id")
+    where = _Where((IN_DOUBT, "(effect_state = 'unknown' OR incident IS NOT NULL)"))
+    where = where.equal(**{column: getattr(wanted, column) for column in columns})
+    where = where.bounded("received_at >= ?", wanted.since).bounded("received_at < ?", wanted.until)
     if wanted.before is not None:
         moment = _moment(db, wanted.before)
-        conditions.append("(received_at, call_id) < (?, ?)")
-        values += moment or (0, "")
-    query = (
-        f"SELECT {sql.CALL_COLUMNS} FROM calls INDEXED BY calls_in_doubt WHERE {' AND '.join(conditions)} "
-        f"{_NEWEST_FIRST} LIMIT ?"
-    )
-    found = [sql.call_row(row) for row in db.execute(query, (*values, wanted.limit))]
+        where = where.narrowed("(received_at, call_id) < (?, ?)", *(moment or (0, "")))
+    query = f"SELECT {sql.CALL_COLUMNS} FROM calls INDEXED BY calls_in_doubt {where} {_NEWEST_FIRST} LIMIT ?"
+    found = [sql.call_row(row) for row in db.execute(query, (*where.values, wanted.limit))]
     return CallPage(found, _next(found, wanted.limit, None))
 
 
 def approvals(wanted: ApprovalFilter) -> tuple[str, tuple[Any, ...]]:
     """Open ones oldest first, all of them newest first."""
-    conditions, values = [], list[Any]()
-    for column in ("tenant", "tool", "caller_id", "state"):
-        if (value := getattr(wanted, column)) is not None:
-            conditions.append(f"{column} = ?")
-            values.append(value)
-    if wanted.lapsed_at is not None:
-        conditions.append("expires_at <= ?")
-        values.append(wanted.lapsed_at)
-    if wanted.after is not None:
-        conditions.append("approval_id > ?" if wanted.open_only else "approval_id < ?")
-        values.append(wanted.after)
+    columns = ("tenant", "tool", "caller_id", "state")
+    where = _Where().equal(**{column: getattr(wanted, column) for column in columns})
+    where = where.bounded("expires_at <= ?", wanted.lapsed_at)
+    where = where.bounded("approval_id > ?" if wanted.open_only else "approval_id < ?", wanted.after)
     order, hint = ("ASC", _waiting(wanted)) if wanted.open_only else ("DESC", "")
-    conditions += [OPEN] if wanted.open_only else []
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    where = where.narrowed(OPEN) if wanted.open_only else where
     query = (
         f"SELECT {sql.APPROVAL_COLUMNS} FROM approvals {hint} {where} ORDER BY approval_id {order} LIMIT ?"
     )
-    return query, (*values, wanted.limit)
+    return query, (*where.values, wanted.limit)
 
 
 def _waiting(wanted: ApprovalFilter) -> str:
@@ -182,18 +191,10 @@ def grants(
     *, tenant: str, tool: str | None, active_at: int | None, before: str | None
 ) -> tuple[str, tuple[Any, ...]]:
     """Newest first; ``active_at`` (µs) only those that could be used then."""
-    conditions, values = ["tenant = ?"], list[Any]([tenant])
-    if tool is not None:
-        conditions.append("tool = ?")
-        values.append(tool)
-    if active_at is not None:
-        conditions.append("revoked_at IS NULL AND until > ? AND uses < max_uses")
-        values.append(active_at)
-    if before is not None:
-        conditions.append("grant_id < ?")
-        values.append(before)
-    query = f"SELECT {sql.GRANT_COLUMNS} FROM grants WHERE {' AND '.join(conditions)} ORDER BY grant_id DESC LIMIT ?"
-    return query, tuple(values)
+    where = _Where().equal(tenant=tenant, tool=tool)
+    where = where.bounded("revoked_at IS NULL AND until > ? AND uses < max_uses", active_at)
+    where = where.bounded("grant_id < ?", before)
+    return f"SELECT {sql.GRANT_COLUMNS} FROM grants {where} ORDER BY grant_id DESC LIMIT ?", where.values
 
 
 def tokens(*, tenant: str | None, live_at: int | None, limit: int) -> tuple[str, tuple[Any, ...]]:
@@ -212,25 +213,16 @@ def deliveries(
     *, state: str, due: int | None, tenant: str | None, sink: str | None
 ) -> tuple[str, tuple[Any, ...]]:
     """With what they carry: those due first, or what ended, newest first."""
-    conditions, values = ["state = ?"], list[Any]([state])
-    if due is not None:
-        conditions.append("next_at <= ?")
-        values.append(due)
-    if tenant is not None:
-        conditions.append("tenant = ?")
-        values.append(tenant)
-    if sink is not None:
-        conditions.append("sink = ?")
-        values.append(sink)
+    where = _Where().equal(state=state).bounded("next_at <= ?", due).equal(tenant=tenant, sink=sink)
     columns = f"{_prefixed('d', DeliveryRow._fields)}, {_prefixed('n', NoticeRow._fields)}"
     order = ", ".join(
         f"{column} {'ASC' if state == 'pending' else 'DESC'}" for column in ("next_at", "d.notice_id", "sink")
     )
     query = (
         f"SELECT {columns} FROM deliveries d JOIN notices n USING (notice_id) "
-        f"WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
+        f"{where} ORDER BY {order} LIMIT ?"
     )
-    return query, tuple(values)
+    return query, where.values
 
 
 def delivery(row: Sequence[Any]) -> tuple[DeliveryRow, NoticeRow]:

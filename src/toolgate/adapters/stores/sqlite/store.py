@@ -18,6 +18,7 @@ from toolgate.domain.audit import StoredRecord
 from toolgate.domain.errors import StoreUnavailable
 from toolgate.domain.rows import (
     ApprovalRow,
+    ByApproval,
     CallRow,
     DeliveryRow,
     Found,
@@ -299,9 +300,10 @@ def _at_one_moment(db: sqlite3.Connection, subject: Subject) -> Found:
     A call as it was before a commit and its approval as it is after would together say what never was true. A new
     key is one statement, which needs no transaction.
     """
-    found = sql.load(db, subject, {})
-    if found.call is None or found.call.approval_id is None:
-        return found
+    if not isinstance(subject, ByApproval):
+        found = sql.load(db, subject, {})
+        if found.call is None or found.call.approval_id is None:
+            return found
     db.execute("BEGIN")
     try:
         return sql.load(db, subject, {})
