@@ -9,6 +9,8 @@ import pytest
 
 from tests.execution.stage import ANN, Halt, Ledger, drive, flights_over, happened, row, stage, until
 from toolgate import Approval, Failed, PendingApproval, Refused, Succeeded, Unknown, tool
+from toolgate.domain.commands import Lapse
+from toolgate.domain.rows import ByCall
 from toolgate.testing import FakeClock
 
 pytestmark = pytest.mark.req("M10.14")
@@ -110,6 +112,34 @@ async def test_a_settlement_that_hangs_is_answered_as_unknown_and_the_ledger_kno
         known = await gateway.get_call(outcome.call_id, caller=ANN)
 
     assert known.unwrap() == "paid"
+    assert ran == [1]
+
+
+@pytest.mark.req("X1.9")
+async def test_a_gateway_that_closes_while_an_end_is_being_recorded_loses_nothing_of_it(
+    clock: FakeClock, store: Ledger
+) -> None:
+    ran: list[int] = []
+    pay = paying(ran)
+    async with stage(pay, clock=clock, store=store) as gateway:
+        store.hold("Settle")
+        call = asyncio.create_task(gateway.call(pay, {"order": 1}, caller=ANN))
+        await happened(store.reached["Settle"])
+        outcome = await past_grace(call, clock)
+        clock.advance(60)
+        found = (await store.inner.find(ByCall(outcome.call_id))).call
+        assert found is not None
+        await store.inner.execute(Lapse(found.call_id, "another replica"))
+        store.reached["Settle"].clear()
+        closing = asyncio.create_task(gateway.__aexit__(None, None, None))
+        await happened(store.reached["Settle"])
+        store.let_go("Settle")
+        await closing
+        kept = (await store.inner.find(ByCall(outcome.call_id))).call
+
+    assert isinstance(outcome, Unknown)
+    assert kept is not None
+    assert kept.effect_state == "applied"
     assert ran == [1]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from toolgate.domain.call import ReceivedCall, SealedCall
     from toolgate.domain.outcome import Outcome
     from toolgate.domain.rows import ApprovalRow, CallRow
+    from toolgate.gateway.finish.judge_end import Judgement
 
 _LOCK = threading.Lock()
 
@@ -41,6 +42,7 @@ class Flight:
         row: the call's row, once there is an intent.
         dispatched: the tool was, or is about to be, entered.
         in_doubt: some attempt may have changed the world.
+        judged: how its run ended, from when that is known: whatever then cuts the call off, this is what is recorded.
         prepared: what a read will answer once its record is committed.
         rescued: the watchdog has seen to it, because its loop is blocked.
     """
@@ -54,6 +56,7 @@ class Flight:
         "dispatched",
         "gave_up",
         "in_doubt",
+        "judged",
         "lane",
         "on_answer",
         "phase",
@@ -94,6 +97,7 @@ class Flight:
         self.dispatched = False
         self.in_doubt = False
         self.rescued = False
+        self.judged: Judgement | None = None
         self.prepared: Outcome[Any] | None = None
         self.sealed: SealedCall | None = None
         self.row: CallRow | None = None

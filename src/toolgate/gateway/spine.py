@@ -307,8 +307,9 @@ async def _rehold(
     world: World, flight: Flight, sealed: SealedCall, required: Requirement
 ) -> Outcome[Any] | None:
     """The business wants a person and has done nothing: not applied, and held under the same key."""
+    flight.judged = _nothing_happened()
     if not flight.begin_settling():
-        return await settle(world, flight, sealed, _nothing_happened())
+        return await settle(world, flight, sealed, flight.judged)
     now = world.clock.now()
     approval_row = await records.approval_row(world, flight, sealed, required, now=now)
     assert flight.row is not None

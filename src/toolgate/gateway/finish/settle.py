@@ -147,7 +147,11 @@ async def refuse_found(world: World, flight: Flight, sealed: SealedCall, found: 
 
 
 async def settle(world: World, flight: Flight, sealed: SealedCall, judged: Judgement) -> Outcome[Any] | None:
-    """Write how the run ended, then answer. None: the call had been given up; what is known now is late evidence."""
+    """Write how the run ended, then answer. None: the call had been given up; what is known now is late evidence.
+
+    The first word on a run is the one that counts: a call that is cut off while it is being recorded says nothing new.
+    """
+    flight.judged = judged = flight.judged or judged
     if not flight.begin_settling():
         await late(world, flight, sealed, judged)
         return None
