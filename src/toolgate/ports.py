@@ -6,8 +6,8 @@ Each port is as small as its use. Not here: any implementation, not even a defau
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Subject,
         TokenRow,
     )
+    from toolgate.domain.tool import Tool
 
 
 class Timer(Protocol):
@@ -318,6 +319,47 @@ class Failed(NamedTuple):
     reason: str
     retry_after: float | None = None
     final: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamState:
+    """How an upstream stands.
+
+    Attributes:
+        status: ``ready``, ``connecting`` or ``unavailable``.
+        reason: why it is unavailable, without anything secret; None where it is not.
+        since: since when (µs since the epoch).
+        server: how it names itself and which protocol it speaks, once that is known.
+        tools: names of its tools behind the gate; ``set_aside`` are those that may not run, each with the reason.
+    """
+
+    name: str
+    status: Literal["ready", "connecting", "unavailable"]
+    reason: str | None = None
+    since: int = 0
+    server: str | None = None
+    tools: tuple[str, ...] = ()
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+
+
+class Upstreams(Protocol):
+    """The MCP servers behind the gate. Which tools there are does not depend on whether one can be reached."""
+
+    @property
+    def tools(self) -> Sequence[Tool[Any, Any]]:
+        """Their reviewed tools, as contracts."""
+
+    def open(self) -> None:
+        """Begin to connect, and return at once."""
+
+    def close(self) -> None:
+        """End every connection and process. Blocks until that is done, some seconds at most."""
+
+    def set_aside(self, tool: str) -> str | None:
+        """Why this tool may not run now: it is not the one that was reviewed. None for every other."""
+
+    def states(self) -> Sequence[UpstreamState]:
+        """How each of them stands, by name."""
 
 
 class Notifier(Protocol):

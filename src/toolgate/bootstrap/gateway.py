@@ -46,7 +46,19 @@ if TYPE_CHECKING:
 
     from toolgate.domain.rows import ApprovalRow
     from toolgate.domain.tool import Tool
-    from toolgate.ports import Callers, Clock, Decider, Deps, Ids, Issuer, Keys, SignIn, Sink, Store
+    from toolgate.ports import (
+        Callers,
+        Clock,
+        Decider,
+        Deps,
+        Ids,
+        Issuer,
+        Keys,
+        SignIn,
+        Sink,
+        Store,
+        Upstreams,
+    )
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -77,6 +89,8 @@ class Gateway(Calls):
         issuer: whose signed tokens are believed over HTTP; ``[auth.oidc]`` of ``toolgate.toml`` makes one.
         sign_in: where browsers sign in; the same object, where the configuration makes it.
         agents: who answers for each agent, and so may not approve what it asks for.
+        upstreams: MCP servers behind this gate; ``[upstreams.NAME]`` of ``toolgate.toml`` makes them. It opens and
+            closes with the gateway.
         session: how long a console's sign-in lasts; ``session_idle`` how long without a request.
         lease: seconds beyond the deadline for which an intent is believed to be running.
         housekeeping: seconds between rounds of recovery and pick-up; ``None`` leaves them to ``sweep``.
@@ -101,6 +115,7 @@ class Gateway(Calls):
         issuer: Issuer | None = None,
         sign_in: SignIn | None = None,
         agents: Mapping[str, str] | None = None,
+        upstreams: Upstreams | None = None,
         session: Duration = "8h",
         session_idle: Duration = "30m",
         lease: Duration = 10.0,
@@ -116,7 +131,7 @@ class Gateway(Calls):
         self._boot = self._ids.new("boot")
         chosen_store, chosen_keys = open_store(store, keys, boot_id=self._boot, clock=self._clock)
         chosen = limits or Limits()
-        registry = register(tools, chosen_keys, chosen)
+        registry = register([*tools, *(upstreams.tools if upstreams else ())], chosen_keys, chosen)
         warn_of_memory(chosen_store, registry.values())
         sync_tools = frozenset(
             name
@@ -154,6 +169,7 @@ class Gateway(Calls):
             issuer=issuer,
             sign_in=sign_in,
             agents=dict(agents or {}),
+            upstreams=upstreams,
             session_life=seconds(session, of="session"),
             session_idle=seconds(session_idle, of="session_idle"),
             lease_margin=seconds(lease, of="lease"),
@@ -241,6 +257,8 @@ class Gateway(Calls):
             lanes.stop(wait=1.0)
             raise
         self._lanes = lanes
+        if world.upstreams is not None:
+            world.upstreams.open()
         if self._interval is not None:
             self._house.keep(lanes, every=self._interval)
 
@@ -254,6 +272,8 @@ class Gateway(Calls):
             self._settle_what_flies()
             # What outlived its answer is cancelled while the store still takes its last word.
             lanes.stop_tools(wait=1.0)
+            if self._world.upstreams is not None:
+                self._world.upstreams.close()
             self._write_unsettled(lanes)
             if self._presence is not None:
                 self._presence.withdraw()

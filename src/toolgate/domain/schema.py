@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
@@ -44,6 +44,38 @@ _WITHOUT_VALUES = frozenset({
 
 class Unstable(ValueError):
     """Arguments that change when they are read again. The author's fault: make the validators idempotent."""
+
+
+class Form(Protocol[T]):
+    """What the gate needs of a tool's input or output, whether a type or a schema from outside says what fits."""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """JSON Schema 2020-12."""
+
+    def load(self, raw: bytes, tree: JsonValue = None) -> T:
+        """See ``Shape.load``."""
+
+    def load_again(self, raw: bytes) -> T:
+        """See ``Shape.load_again``."""
+
+    def load_stable(self, raw: bytes) -> T:
+        """See ``Shape.load_stable``."""
+
+    def check_form(self, tree: JsonValue) -> None:
+        """See ``Shape.check_form``."""
+
+    def load_result(self, raw: bytes) -> T:
+        """See ``Shape.load_result``."""
+
+    def dump(self, value: T) -> Any:
+        """See ``Shape.dump``."""
+
+    def dump_loaded(self, value: T) -> Any:
+        """See ``Shape.dump_loaded``."""
+
+    def to_json(self, value: T) -> bytes:
+        """See ``Shape.to_json``."""
 
 
 class Shape(Generic[T]):

@@ -24,7 +24,7 @@ from toolgate.domain.duration import Duration, seconds
 from toolgate.domain.errors import ContractError, NotBuiltYet, ToolError
 from toolgate.domain.limits import Breaker, Rate, size
 from toolgate.domain.redaction import sensitive_paths
-from toolgate.domain.schema import Shape, is_model
+from toolgate.domain.schema import Form, Shape, is_model
 
 if TYPE_CHECKING:
     from toolgate.domain.approval import Approval
@@ -44,15 +44,19 @@ _ARGS = "args"
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Tool(Generic[A, R]):
-    """A contract and what its author gave beside it. Made by ``tool``."""
+    """A contract and what its author gave beside it. Made by ``tool``, or from the definition of an upstream's.
+
+    ``needs_deps``: the gateway's ``deps`` are entered for a run of it; those of the code always are.
+    """
 
     contract: Contract
     function: Callable[..., Any]
-    input: Shape[Any]
-    output: Shape[Any]
+    input: Form[Any]
+    output: Form[Any]
     takes_context: bool
     takes_model: bool
     is_async: bool
+    needs_deps: bool = True
     authorize: Predicate | None = None
     when: Predicate | None = None
     preview: Predicate | None = None

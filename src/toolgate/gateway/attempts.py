@@ -48,7 +48,7 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
         flight.attempts += 1
         try:
             # An isolated tool's deps belong to the process that runs it, and are entered there.
-            shared = contract.isolation != "process"
+            shared = contract.isolation != "process" and sealed.tool.needs_deps
             context = await context_of(world, flight, sealed, approval=call.approval, with_deps=shared)
         except Exception as error:  # noqa: BLE001 - deps is the author's; it failed before this attempt did anything
             failed = Raised(error, FailureClass.UNDECLARED, flight.in_doubt and contract.has_effects)

@@ -51,7 +51,7 @@ from toolgate.gateway.finish.settle import (
     settle,
 )
 from toolgate.gateway.flight import Flight
-from toolgate.gateway.gates import approval, budget, idempotency, permission
+from toolgate.gateway.gates import approval, budget, idempotency, permission, pinned
 from toolgate.gateway.hold import hold_command
 from toolgate.gateway.prepare.find import NotFound, find
 from toolgate.gateway.prepare.identify import identify
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 GATES = (
     permission.judge,  # who may, on which object: first, so that nobody learns anything of what is not theirs
     idempotency.judge,  # done before? a replay answers only somebody who may ask, and costs no budget
+    pinned.judge,  # still the tool that was reviewed? what was done before it changed may be told all the same
     budget.judge,  # rates, breaker, slots: before a person is asked, so that a flood reaches nobody's inbox
     approval.judge,  # last: nobody is asked to approve what is not allowed
 )

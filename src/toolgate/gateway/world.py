@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         SignIn,
         Sink,
         Store,
+        Upstreams,
     )
 
 
@@ -153,6 +154,7 @@ class World:
     may_decide: Decider | None = None
     issuer: Issuer | None = None
     sign_in: SignIn | None = None
+    upstreams: Upstreams | None = None
     agents: Mapping[str, str] = field(default_factory=dict)
     session_life: float = 8 * 3600.0
     session_idle: float = 30 * 60.0
