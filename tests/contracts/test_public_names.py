@@ -37,6 +37,7 @@ from toolgate.testing import (
     FakeClock,
     FakeIssuer,
     FakeSignIn,
+    FakeUpstreams,
     KeptNotices,
     Keyring,
     MemoryStore,
@@ -174,6 +175,7 @@ async def test_every_port_that_a_gateway_takes_has_a_fake() -> None:
         "may_decide": lambda _person, _facts: True,
         "issuer": FakeIssuer({"a bearer": in_person(ANA)}),
         "sign_in": FakeSignIn({}),
+        "upstreams": FakeUpstreams(),
         "sinks": [Sink(name="inbox", wanted=Wanted(), notifier=notices)],
     }
     with pytest.warns(UserWarning, match="memory store"):

@@ -32,7 +32,7 @@ from toolgate.adapters.clock import SystemClock
 from toolgate.domain.call import Clearance, ClearedCall, SealedCall
 from toolgate.domain.outcome import ErrorType
 from toolgate.gateway import spine
-from toolgate.gateway.gates import approval, budget, idempotency, permission
+from toolgate.gateway.gates import approval, budget, idempotency, permission, pinned
 
 SOURCE = Path(toolgate.__file__).parent
 
@@ -62,7 +62,13 @@ def called(tree: ast.AST, name: str) -> int:
 
 @pytest.mark.req("M5.1")
 def test_the_gates_are_these_in_this_order() -> None:
-    assert (permission.judge, idempotency.judge, budget.judge, approval.judge) == spine.GATES
+    assert (
+        permission.judge,
+        idempotency.judge,
+        pinned.judge,
+        budget.judge,
+        approval.judge,
+    ) == spine.GATES
 
 
 @pytest.mark.req("M5.1")

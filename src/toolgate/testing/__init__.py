@@ -3,7 +3,8 @@
 Public. ``FakeClock`` moves time by hand; ``Gateway(clock=..., housekeeping=None)`` and ``gateway.sweep()``
 leave nothing to chance. ``PortTap`` names every step that the gate takes through its ports, for tests that stop a
 program there. ``FaultyStore`` refuses, loses or holds what a test chooses of the ledger's commands.
-``FakeIssuer``, ``FakeSignIn`` and ``KeptNotices`` stand for those outside who vouch for people and hear of things.
+``FakeIssuer``, ``FakeSignIn`` and ``KeptNotices`` stand for those outside who vouch for people and hear of things,
+``FakeUpstreams`` for MCP servers behind the gate.
 ``CountedIds`` gives ids that a test can foretell; ``MemoryStore`` and ``Keyring.ephemeral()`` leave nothing on
 a disk.
 """
@@ -15,6 +16,7 @@ from toolgate.testing.crash_points import CrashPoint, PortTap
 from toolgate.testing.faults import Fault, FaultyStore
 from toolgate.testing.ids import CountedIds
 from toolgate.testing.people import FakeIssuer, FakeSignIn, KeptNotices
+from toolgate.testing.upstreams import FakeUpstreams
 
 __all__ = [
     "CountedIds",
@@ -22,6 +24,7 @@ __all__ = [
     "FakeClock",
     "FakeIssuer",
     "FakeSignIn",
+    "FakeUpstreams",
     "Fault",
     "FaultyStore",
     "KeptNotices",
