@@ -10,11 +10,12 @@ import pytest
 
 from tests.console_pages.office import ADA, ANA, EVE, OLGA, RUTH, XSS, Shop, opened, words
 from tests.machines.stage import Stage
-from toolgate import ToolContext, tool
+from toolgate import Gateway, ToolContext, tool
 from toolgate.domain.commands import MoveDelivery, PlanNotice
 from toolgate.domain.principal import EVERY_SCOPE, Scope
 from toolgate.domain.rows import ByToken
 from toolgate.operations.tokens import create_token
+from toolgate.testing import FakeClock, FakeUpstreams
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +60,33 @@ async def test_a_caller_sees_the_tools_that_they_may_use_and_no_other(office: Of
     await browser.page("/console/tools/close_books", 404)
     await browser.page("/console/tools/nothing", 404)
     assert "Your roles open no tool" in await (await office.sign_in(ADA)).says("/console/tools")
+
+
+@pytest.mark.req("M13.11", "X3.5")
+async def test_a_tool_whose_upstream_changed_or_is_away_says_so_and_only_operators_read_why() -> None:
+    shop = Shop()
+    upstreams = FakeUpstreams(shop.tools())
+    upstreams.changed["refund"] = "its description was <b>changed</b>"
+    upstreams.down = "the process ended"
+    clock = FakeClock()
+    with pytest.warns(UserWarning, match="memory store"):
+        gateway = Gateway([], upstreams=upstreams, clock=clock, housekeeping=None)
+    async with gateway:
+        office = opened(gateway, shop, clock)
+        seen = {}
+        for person in (OLGA, ANA):
+            browser = await office.sign_in(person)
+            seen[person.id] = await browser.says("/console/tools") + await browser.says(
+                "/console/tools/refund"
+            )
+
+    for told in seen.values():
+        assert "set aside: it changed" in told
+        assert "its upstream is unavailable" in told
+    assert "its description was <b>changed</b>" in seen["olga"]
+    assert "the process ended" in seen["olga"]
+    assert "changed</b>" not in seen["ana"]
+    assert "the process ended" not in seen["ana"]
 
 
 @pytest.mark.req("M13.11", "M13.8")

@@ -8,8 +8,8 @@ process, in a thread: nothing of the tool's function is run, but its author's va
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from toolgate.domain.call import ReceivedCall, Workflow
 from toolgate.domain.caller import ANYONE, Caller
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from toolgate.domain.principal import Principal
     from toolgate.domain.tool import Tool
     from toolgate.gateway.world import World
+    from toolgate.ports import UpstreamState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,18 @@ class ListedTool:
     Attributes:
         usable: whether whoever looks may call it.
         reconciles: whether it can find out by itself what became of an effect in doubt.
+        upstream: whose tool it is, where it is an upstream's.
+        now: whether a call of it could run now, as far as its upstream goes: ``set_aside`` where it is not the tool
+            that was reviewed.
+        why: why it could not, for whoever may see every call; what an upstream is and says is no caller's business.
     """
 
     contract: Contract
     usable: bool
     reconciles: bool
+    upstream: str | None = None
+    now: Literal["ready", "set_aside", "unavailable"] = "ready"
+    why: str | None = None
 
 
 async def list_tools(world: World, *, by: Principal) -> tuple[ListedTool, ...] | Declined:
@@ -48,15 +56,32 @@ async def list_tools(world: World, *, by: Principal) -> tuple[ListedTool, ...] |
     if not everything and (why := forbids(by, Action.CALL_TOOLS)) is not None:
         return Declined("forbidden", why)
     may_call = forbids(by, Action.CALL_TOOLS) is None
+    states = () if world.upstreams is None else world.upstreams.states()
+    homes = {tool: state for state in states for tool in state.tools}
     listed = (
-        ListedTool(
-            contract=registered.contract,
-            usable=may_call and registered.visible_to(by.caller),
-            reconciles=registered.tool.reconcile is not None,
+        _placed(
+            ListedTool(
+                contract=registered.contract,
+                usable=may_call and registered.visible_to(by.caller),
+                reconciles=registered.tool.reconcile is not None,
+            ),
+            homes.get(name),
+            told=everything,
         )
-        for _, registered in sorted(world.registry.items())
+        for name, registered in sorted(world.registry.items())
     )
     return tuple(tool for tool in listed if everything or tool.usable)
+
+
+def _placed(tool: ListedTool, home: UpstreamState | None, *, told: bool) -> ListedTool:
+    if home is None:
+        return tool
+    tool = replace(tool, upstream=home.name)
+    if (why := home.set_aside.get(tool.contract.name)) is not None:
+        return replace(tool, now="set_aside", why=why if told else None)
+    if home.status == "unavailable":
+        return replace(tool, now="unavailable", why=home.reason if told else None)
+    return tool
 
 
 async def answered_questions(world: World) -> dict[str, ToolReport]:

@@ -14,12 +14,14 @@ class FakeUpstreams:
 
     Attributes:
         changed: by a tool's name why it may not run; empty at first.
+        down: why it cannot be reached; None at first. It only shows; what a tool does is the tool's.
         is_open: whether a gateway has opened it and not closed it.
     """
 
     def __init__(self, tools: Iterable[Tool[Any, Any]] = ()) -> None:
         self.tools: Sequence[Tool[Any, Any]] = tuple(tools)
         self.changed: dict[str, str] = {}
+        self.down: str | None = None
         self.is_open = False
 
     def open(self) -> None:
@@ -35,6 +37,13 @@ class FakeUpstreams:
         return self.changed.get(tool)
 
     def states(self) -> Sequence[UpstreamState]:
-        """One upstream, ready."""
-        names = tuple(tool.name for tool in self.tools)
-        return (UpstreamState(name="fake", status="ready", tools=names, set_aside=dict(self.changed)),)
+        """One upstream."""
+        return (
+            UpstreamState(
+                name="fake",
+                status="unavailable" if self.down else "ready",
+                reason=self.down,
+                tools=tuple(tool.name for tool in self.tools),
+                set_aside=dict(self.changed),
+            ),
+        )

@@ -33,4 +33,4 @@ async def _seen(asked: Asked[Any, Any]) -> list[ToolInfo] | Declined:
     listed = await asked.office.gate.operate(list_tools, by=asked.by)
     if isinstance(listed, Declined):
         return listed
-    return [ToolInfo.of(tool.contract, usable=tool.usable) for tool in listed]
+    return [ToolInfo.of(tool) for tool in listed]

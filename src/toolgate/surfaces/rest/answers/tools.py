@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field
 
 from toolgate.surfaces.rest.answers.content import Content, Json
 
 if TYPE_CHECKING:
-    from toolgate.domain.contract import Contract
+    from toolgate.operations.list_tools import ListedTool
 
 
 class ToolInfo(Content):
@@ -23,6 +23,10 @@ class ToolInfo(Content):
     effect: str
     external: Annotated[bool, Field(description="the effect leaves the house")]
     usable: Annotated[bool, Field(description="whether you may call it")]
+    now: Annotated[
+        Literal["ready", "set_aside", "unavailable"],
+        Field(description="whether its upstream could run it now; `set_aside`: it changed since it was reviewed"),
+    ]
     input_schema: Annotated[Json, Field(description="JSON Schema 2020-12")]
     output_schema: Json | None
     annotations: Annotated[dict[str, bool], Field(description="the hints of MCP's tool annotations")]
@@ -35,8 +39,9 @@ class ToolInfo(Content):
     tags: list[str]
 
     @classmethod
-    def of(cls, contract: Contract, *, usable: bool) -> Self:
-        """What of ``contract`` may be known outside."""
+    def of(cls, tool: ListedTool) -> Self:
+        """What of ``tool`` may be known outside."""
+        contract = tool.contract
         return cls(
             name=contract.name,
             title=contract.title,
@@ -44,7 +49,8 @@ class ToolInfo(Content):
             version=contract.version,
             effect=contract.effect.value,
             external=contract.external,
-            usable=usable,
+            usable=tool.usable,
+            now=tool.now,
             input_schema=_plain(contract.input_schema),
             output_schema=None if contract.output_schema is None else _plain(contract.output_schema),
             annotations=contract.annotations(),
