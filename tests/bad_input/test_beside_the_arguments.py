@@ -60,8 +60,9 @@ def test_a_caller_that_could_not_be_told_from_another_cannot_be_made(odd: Any) -
 async def test_an_odd_workflow_agent_or_model_is_refused_before_anything(
     gate: Gateway, named: str, odd: str
 ) -> None:
+    words: dict[str, Any] = {named: odd}
     with pytest.raises(UsageError, match="character"):
-        await gate.call("look_up", GOOD, caller=ANA, **{named: odd})
+        await gate.call("look_up", GOOD, caller=ANA, **words)
     assert await trail(gate) == []
 
 

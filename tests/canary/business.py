@@ -240,7 +240,7 @@ def morning() -> list[tuple[str, Any]]:
 
 async def day(folder: Path) -> None:
     clock = FakeClock()
-    words = {
+    words: dict[str, Any] = {
         "workflow": "w",
         "agent": "a",
         "rationale": f"the user said {CANARY} and {KEY}",

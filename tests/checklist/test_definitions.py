@@ -151,3 +151,12 @@ def test_an_approval_that_a_definition_names_is_declared() -> None:
     answer = judged(said).answer(Question.APPROVAL)
     assert answer.standing is Standing.DECLARED
     assert "lead" in answer.why
+
+
+@pytest.mark.req("M12.23")
+@pytest.mark.parametrize("written", ["caller", {"approvers": "caller"}], ids=["word", "table"])
+def test_the_callers_own_word_is_no_approval_of_what_is_risky_in_a_definition_either(written: Any) -> None:
+    said = copy.deepcopy(SAID)
+    said["annotations"]["destructiveHint"] = True
+    said["_meta"]["toolgate/contract"]["approval"] = written
+    assert noes(said) == {10}

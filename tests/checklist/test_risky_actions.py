@@ -136,6 +136,27 @@ def test_an_approval_answers_it(changed: dict[str, Any]) -> None:
     assert "2 of lead" in found.why
 
 
+@pytest.mark.req("M12.23")
+@pytest.mark.parametrize("changed", [{"effect": "destructive"}, {"external": True}, {}], ids=str)
+def test_the_callers_own_word_alone_is_no_approval_of_what_is_risky(changed: dict[str, Any]) -> None:
+    own = Approval(approvers="caller")
+    found = answer(acting("delete_notes", approval=own, **changed), Question.APPROVAL)
+    assert found.is_no
+    assert "nobody is asked but whoever calls" in found.defects[0].why
+
+    both = own.and_also(Approval(approvers={"lead"}, when={"count": {"gt": 5}}))
+    waived: dict[str, Any] = {"approval": own, "approval_waiver": "Notes lie in the bin for 30 days."}
+    assert not answer(acting("delete_notes", approval=both, **changed), Question.APPROVAL).is_no
+    assert not answer(acting("delete_notes", **waived, **changed), Question.APPROVAL).is_no
+
+
+@pytest.mark.req("M12.23")
+def test_the_callers_own_word_is_shown_where_nothing_is_risky() -> None:
+    found = answer(acting("finish_work", approval=Approval(approvers="caller")), Question.APPROVAL)
+    assert not found.is_no
+    assert "whoever asks confirms it" in found.why
+
+
 @pytest.mark.req("M13.8")
 def test_a_waiver_answers_it_with_its_reason_which_is_shown() -> None:
     report = check_one(acting("delete_notes", approval_waiver="Notes lie in the bin for 30 days."))

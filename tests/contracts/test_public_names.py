@@ -46,25 +46,31 @@ from toolgate.testing import (
 GOLDEN = [
     "Advice",
     "AllowedUrl",
+    "Annotations",
     "Applied",
     "Approval",
     "ApprovalFact",
+    "AudioBlock",
+    "BlobResource",
     "Breaker",
     "BusinessRule",
     "Caller",
     "ConfigurationError",
     "ConfinedDirectory",
     "ConfinedPath",
+    "Content",
     "Contract",
     "ContractError",
     "Currency",
     "Denied",
     "Effect",
     "EmailAddress",
+    "EmbeddedResource",
     "ErrorType",
     "Failed",
     "Gateway",
     "Identifier",
+    "ImageBlock",
     "InternalHost",
     "LOOPBACK",
     "Limits",
@@ -79,6 +85,7 @@ GOLDEN = [
     "PlainText",
     "Rate",
     "Refused",
+    "ResourceLink",
     "Retry",
     "Sensitive",
     "Started",
@@ -86,6 +93,8 @@ GOLDEN = [
     "StoreInDoubt",
     "StoreUnavailable",
     "Succeeded",
+    "TextBlock",
+    "TextResource",
     "Tool",
     "ToolContext",
     "ToolError",
@@ -126,7 +135,8 @@ def test_a_name_that_is_not_exported_is_no_attribute() -> None:
 @pytest.mark.req("M1.11")
 def test_the_plain_library_needs_no_extra_to_be_imported() -> None:
     script = (
-        "import sys; blocked = {'starlette', 'uvicorn', 'dbos', 'asyncpg', 'cedarpy', 'opentelemetry'};"
+        "import sys; blocked = {'starlette', 'uvicorn', 'mcp', 'mcp_types', 'aiohttp', 'jsonschema_rs', 'jinja2', 'jwt',"
+        " 'prometheus_client', 'dbos', 'asyncpg', 'cedarpy', 'opentelemetry'};"
         "sys.meta_path.insert(0, type('No', (), {'find_spec': staticmethod(lambda name, *_:"
         " (_ for _ in ()).throw(ImportError(name)) if name.split('.')[0] in blocked else None)})());"
         "import toolgate; [getattr(toolgate, name) for name in toolgate.__all__]; import toolgate.testing"

@@ -216,3 +216,39 @@ async def may_look(context: ToolContext[Any], args: Any) -> bool:
 async def guarded_report(context: ToolContext[Any], words: list[Word]) -> Report:
     """Needs deps for its permission, too."""
     return _report(context, words)
+
+
+@tool(effect="read", roles={"support"}, timeout=60, isolation="process")
+async def count_in_child(context: ToolContext[Any]) -> int:
+    """Count to three."""
+    for number in (1, 2, 3):
+        context.progress(number, 3, f"number {number}")
+    return 3
+
+
+_calls: list[int] = []
+
+
+@tool(effect="read", roles={"support"}, timeout=60, isolation="process")
+async def report_on_and_on(context: ToolContext[Any]) -> int:
+    """Leave a thread behind that reports for ever."""
+    _calls.append(1)
+    mine = f"call {len(_calls)}"
+    begun = threading.Event()
+
+    def talk() -> None:
+        while True:
+            context.progress(1, note=mine)
+            begun.set()
+
+    threading.Thread(target=talk, daemon=True).start()
+    await asyncio.to_thread(begun.wait)
+    return os.getpid()
+
+
+@tool(effect="read", roles={"support"}, timeout=60, isolation="process")
+async def read_for_ever(started: Word) -> str:
+    """Say that it began, and hold the interpreter for ever."""
+    _note(Path(started), str(os.getpid()))
+    threading.Event().wait()
+    return "never"

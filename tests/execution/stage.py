@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -147,14 +148,23 @@ def alarms(clock: FakeClock) -> int:
         return sum(not alarm.cancelled for alarm in clock._alarms)
 
 
+def next_alarm(clock: FakeClock) -> float:
+    """Seconds until somebody is woken; infinite where nobody waits."""
+    with clock._lock:
+        due = [alarm.due for alarm in clock._alarms if not alarm.cancelled]
+        return min(due, default=math.inf) - clock._elapsed
+
+
 async def drive(call: asyncio.Task[Any], clock: FakeClock, *, step: float = 0.05, beside: int = 1) -> Any:
     """The result of ``call``, with time moved on while something of it waits for that, and not while it works.
 
-    ``beside``: alarms that are no such wait: the deadline of the call itself.
+    Time moves by ``step`` seconds at most and never past what somebody waits for: otherwise the deadline and a wait
+    that ends just before it would fall together. ``beside``: alarms that are no such wait: the deadline of the call
+    itself.
     """
     async with asyncio.timeout(PATIENCE):
         while not call.done():
             if alarms(clock) > beside:
-                clock.advance(step)
+                clock.advance(min(step, next_alarm(clock)))
             await asyncio.sleep(0.001)
     return await call

@@ -37,6 +37,38 @@ async def test_a_result_within_its_bound_is_shown_whole(clock: FakeClock) -> Non
     assert "truncated" not in outcome.to_model()
 
 
+async def test_a_cut_result_may_hold_numbers_that_others_read_as_too_great_integers(clock: FakeClock) -> None:
+    @tool(effect="write", roles={"support"}, result_size=200, idempotency="weigh:{id}")
+    async def weigh(id: int) -> list[float]:
+        """Weigh."""
+        return [2.0**53, 1e17, -(2.0**60), *([1.5] * 300)]
+
+    async with stage(weigh, clock=clock) as gateway:
+        outcome = await gateway.call(weigh, {"id": 1}, caller=ANN, workflow="req_1")
+        again = await gateway.call(weigh, {"id": 1}, caller=ANN, workflow="req_1")
+
+    assert (outcome.status, outcome.effect) == ("succeeded", "applied")
+    assert again.replayed
+    assert outcome.to_model()["result"] == again.to_model()["result"]
+    assert outcome.to_model()["truncated"] is True
+
+
+async def test_a_result_too_deep_to_be_cut_is_withheld_and_what_it_did_is_known(clock: FakeClock) -> None:
+    @tool(effect="write", roles={"support"}, result_size=400, idempotency="dig:{id}")
+    async def dig(id: int) -> Any:
+        """Dig."""
+        deep: list[Any] = []
+        for _ in range(3000):
+            deep = [deep]
+        return deep
+
+    async with stage(dig, clock=clock) as gateway:
+        outcome = await gateway.call(dig, {"id": 1}, caller=ANN)
+
+    assert isinstance(outcome, Failed)
+    assert (outcome.error_type, outcome.effect) == ("invalid_result", "applied")
+
+
 @pytest.mark.parametrize("made", [letters, numbers], ids=lambda made: made.name)
 async def test_a_cut_result_says_that_it_was_cut_and_the_application_has_it_whole(
     made: Any, clock: FakeClock

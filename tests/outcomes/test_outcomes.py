@@ -89,6 +89,7 @@ def test_the_documented_error_types_are_these_and_no_other() -> None:
         "idempotency_in_flight",
         "idempotency_conflict",
         "timeout",
+        "cancelled",
         "upstream_unavailable",
         "tool_error",
         "invalid_result",

@@ -10,14 +10,21 @@ from typing import assert_never
 from pydantic import BaseModel, Field
 
 from toolgate import (
+    Annotations,
     Caller,
+    Content,
+    EmbeddedResource,
     Failed,
     Gateway,
+    ImageBlock,
     Outcome,
     PendingApproval,
     Refused,
+    ResourceLink,
     Started,
     Succeeded,
+    TextBlock,
+    TextResource,
     ToolContext,
     Unknown,
     tool,
@@ -43,6 +50,22 @@ class Order(BaseModel):
 async def read_order(context: ToolContext[Deps], args: OrderInput) -> Order:
     """Read one order."""
     return Order(order_id=args.order_id, status=context.deps.names[args.order_id])
+
+
+@tool(effect="read", roles={"support"}, timeout=2.0)
+def draw_order(context: ToolContext[Deps], args: OrderInput) -> Content:
+    """Draw one order."""
+    context.progress(1)
+    context.progress(1, 3, note="half of it")
+    return Content(
+        content=[
+            TextBlock(text=context.deps.names[args.order_id], annotations=Annotations(priority=1)),
+            ImageBlock.of(b"...", "image/png"),
+            ImageBlock(data="YQ==", mimeType="image/png"),
+            ResourceLink(uri="https://shop.example/1", name="The order"),
+            EmbeddedResource(resource=TextResource(uri="file:///1", text="one")),
+        ]
+    )
 
 
 @asynccontextmanager
@@ -87,6 +110,25 @@ async def day() -> None:
         again.to_model()
         by_name.to_model()
         by_bytes.to_mcp()
+
+
+def heard(done: float, total: float | None, note: str | None) -> None:
+    print(done, total or 0.0, note or "")
+
+
+async def watched() -> list[str]:
+    caller = Caller("u481", roles={"support"}, tenant="acme")
+    ids: list[str] = []
+    async with Gateway([draw_order], deps=deps) as gateway:
+        flow = gateway.workflow("req_123", caller=caller)
+        drawn: Outcome[Content] = await flow.call(draw_order, OrderInput(order_id=1), progress=heard)
+        direct = await gateway.call("draw_order", {"order_id": 1}, caller=caller, progress=heard)
+        asked = await gateway.request(
+            "draw_order", {"order_id": 1}, caller=caller, workflow=flow.workflow, on_received=ids.append
+        )
+        gateway.cancel(asked.call_id)
+        direct.to_mcp()
+        return [block.type for block in drawn.unwrap().content]
 
 
 def without_a_loop() -> Order:

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from toolgate.adapters.mailbox import Mailbox
+from toolgate.adapters.mailbox import Mailbox, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -63,9 +63,9 @@ class Lane:
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
-    def submit(self, item: Any) -> None:
-        """Deliver ``item`` in the loop. Any thread."""
-        self._mailbox.post(item)
+    def submit(self, *items: Any) -> None:
+        """Deliver ``items`` in the loop. Any thread."""
+        self._mailbox.post(*items)
 
     def take_back(self) -> list[Any]:
         """Items that the loop has not taken, for another lane."""
@@ -74,6 +74,11 @@ class Lane:
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run ``work`` in the loop, from any thread."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call ``function`` in the loop, from any thread; not at all once the loop has ended."""
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(function)
 
     def blocked_for(self, now: float) -> float:
         """Seconds since a ping that the loop has not answered; the first question sends one."""
@@ -140,6 +145,7 @@ class Lanes:
         self._leaving: list[Lane] = []
         self._count = 0
         self._stopping = threading.Event()
+        self._turns = Turns(lambda items: self.submit(*items))
         self.service = Lane("toolgate-service", give_up)
         self._current: Lane | None = self._fresh()
         self._watchdog = threading.Thread(target=self._watch, name="toolgate-watchdog", daemon=True)
@@ -161,18 +167,24 @@ class Lanes:
         """The lane that takes new work, if any is free."""
         return self._current
 
-    def submit(self, item: Any) -> None:
-        """Start ``item`` in the tool loop, or turn it away if every one is blocked."""
+    def submit(self, *items: Any) -> None:
+        """Start ``items`` in the tool loop, or turn them away if every one is blocked."""
         lane = self._current
         if lane is None:
-            self.service.start(self._turn_away(item))
+            for item in items:
+                self.service.start(self._turn_away(item))
             return
-        item.lane = lane
-        lane.submit(item)
+        for item in items:
+            item.lane = lane
+        lane.submit(*items)
         if lane is not self._current:
             # Retired in between: what it has not taken goes where new work goes.
             for stranded in lane.take_back():
                 self.submit(stranded)
+
+    def submit_with_turn(self, item: Any) -> None:
+        """As ``submit``, with whatever else this turn of the running loop brings: for loops that never block."""
+        self._turns.add(item)
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_INTERVAL):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
 
@@ -24,9 +25,9 @@ class Mailbox:
         self._items: deque[Any] = deque()
         self._armed = False
 
-    def post(self, item: Any) -> bool:
-        """Queue ``item``. False if the loop is closed, so that nobody waits there any more."""
-        self._items.append(item)
+    def post(self, *items: Any) -> bool:
+        """Queue ``items``. False if the loop is closed, so that nobody waits there any more."""
+        self._items.extend(items)
         if self._armed:
             return True
         self._armed = True
@@ -56,3 +57,30 @@ class Mailbox:
             except IndexError:
                 return
             self._deliver(item)
+
+
+class Turns:
+    """Gathers what one turn of a loop has for another thread; ``hand_over`` gets all of it, in order, as the turn ends.
+
+    Woken for the first of many, the other thread contends for the interpreter until the last, which on two cores was
+    seen to cost a server a third of its CPU. Only for loops that never block: what is gathered waits for them.
+    """
+
+    __slots__ = ("_hand_over", "_local")
+
+    def __init__(self, hand_over: Callable[[list[Any]], object]) -> None:
+        self._hand_over = hand_over
+        self._local = threading.local()
+
+    def add(self, item: Any) -> None:
+        """Inside a running loop."""
+        loop = asyncio.get_running_loop()
+        turn: tuple[asyncio.AbstractEventLoop, list[Any]] | None = getattr(self._local, "turn", None)
+        if turn is None or turn[0] is not loop:
+            turn = self._local.turn = (loop, [])
+            loop.call_soon(self._leave, turn[1])
+        turn[1].append(item)
+
+    def _leave(self, gathered: list[Any]) -> None:
+        self._local.turn = None
+        self._hand_over(gathered)

@@ -6,12 +6,12 @@ both name a ``when``, either of them asks, each with its own approvers, and a ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from toolgate.config.problems import Where
 from toolgate.config.sections import duration, names, table, text, whole
-from toolgate.domain.approval import RISKS, Approval, When
+from toolgate.domain.approval import CALLER, RISKS, Approval, When
 from toolgate.domain.duration import spoken
 from toolgate.domain.errors import ContractError
 
@@ -39,13 +39,7 @@ def tightened_approval(own: Approval | None, value: Any, where: Where) -> Approv
 
 def _added(own: Approval | None, given: Mapping[str, Any], where: Where) -> Approval:
     """The operator's demand as an approval of its own, the code's words where it says nothing."""
-    approvers: frozenset[str] = own.approvers if own else frozenset()
-    if "approvers" in given:
-        approvers = frozenset(
-            names(given["approvers"], where.below("approvers"), example="['billing_admin']")
-        )
-    if not approvers:
-        raise where.wrong("name the roles that may decide: approvers = ['billing_admin']")
+    approvers = _approvers(own, given, where)
     when: When | None = own.when if own else None
     if "when" in given:
         when = _when(given["when"], where.below("when"))
@@ -75,6 +69,24 @@ def _added(own: Approval | None, given: Mapping[str, Any], where: Where) -> Appr
         )
     except ContractError as refused:
         raise where.wrong(str(refused)) from None
+
+
+def _approvers(own: Approval | None, given: Mapping[str, Any], where: Where) -> Iterable[str]:
+    """Roles, or that whoever asks confirms it: the weakest demand, which never stands in place of roles."""
+    at = where.below("approvers")
+    if given.get("approvers") == CALLER:
+        if own is not None and not own.own:
+            raise _looser(at, f"'caller' is less than the tool's own approvers, {own.who}")
+        return CALLER
+    if "approvers" in given:
+        named = names(given["approvers"], at, example="['billing_admin'], or 'caller'")
+    elif own is not None and own.own:
+        return CALLER
+    else:
+        named = tuple(sorted(own.approvers)) if own else ()
+    if not named:
+        raise where.wrong("name the roles that may decide: approvers = ['billing_admin']")
+    return frozenset(named)
 
 
 def _when(value: Any, where: Where) -> When | None:
@@ -113,7 +125,7 @@ def with_default_expiry(approval: Approval, expires_in: float) -> Approval:
 
 def _expiring(part: Approval, expires_in: float) -> Approval:
     return Approval(
-        approvers=part.approvers,
+        approvers=CALLER if part.own else part.approvers,
         when=part.when,
         risk=part.risk,
         expires_in=part.expires_in if part.expires_declared else expires_in,

@@ -2,7 +2,8 @@
 
 A *requirement* is what one source (contract, operator, policy, business service) demands; requirements
 of several sources merge to the strictest. A *condition* is ``when`` as data: it can be shown, digested,
-replayed and written in a file. Not here: the states of an approval (``lifecycle``) and its storage.
+replayed and written in a file. *Own* is the least that can be required: that whoever asked confirms it. Not here:
+the states of an approval (``lifecycle``) and its storage.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from toolgate.domain.canonical import JsonValue, canonical_json
 from toolgate.domain.duration import Duration, seconds
@@ -29,6 +30,9 @@ Risk = Literal["low", "medium", "high"]
 RISKS: tuple[Risk, ...] = ("low", "medium", "high")
 DEFAULT_EXPIRY = 86_400.0
 MAX_QUORUM = 20
+CALLER: Final = "caller"
+"""In place of roles: whoever asked confirms it, and nobody else."""
+WHOEVER_ASKED: Final = "whoever asked"
 
 When = Mapping[str, Any] | Callable[..., Any] | Callable[..., Awaitable[Any]]
 
@@ -106,6 +110,8 @@ class Approval:
 
     Args:
         approvers: roles, one of which a voter needs. Never empty: an approval that nobody may give is a mistake.
+            ``"caller"`` asks no other person: whoever the call is made for confirms it, in person or through an MCP
+            client that shows it to them. It is the weakest demand; beside any other it disappears.
         when: ``None`` asks always. A mapping ``{"amount_cents": {"gt": 5000}}`` asks when *every* condition
             holds (operators ``gt ge lt le eq ne in not_in``; dotted paths reach into objects; decimals and moments
             that are written as texts are ordered as what they stand for). A predicate
@@ -128,25 +134,27 @@ class Approval:
     reason: str | None = None
     expires_declared: bool = field(default=False, compare=False)
     also: tuple[Approval, ...] = ()
+    own: bool = False
 
     def __init__(
         self,
         *,
-        approvers: Iterable[str],
+        approvers: Iterable[str] | Literal["caller"],
         when: When | None = None,
         risk: Risk = "medium",
         expires_in: Duration | None = None,
         quorum: int = 1,
         reason: str | None = None,
     ) -> None:
-        if isinstance(approvers, str) or not (names := frozenset(approvers)):
-            raise ContractError(
-                "approval.approvers: name the roles that may decide, for example {'billing_admin'}"
-            )
+        names = _roles(approvers)
         if risk not in RISKS:
             raise ContractError(f"approval.risk: {risk!r} is not one of {', '.join(RISKS)}")
         if not 1 <= quorum <= MAX_QUORUM:
             raise ContractError(f"approval.quorum: {quorum} is not between 1 and {MAX_QUORUM}")
+        if not names and quorum != 1:
+            raise ContractError(
+                "approval.quorum: whoever asks is one person; leave quorum out, or name roles as approvers"
+            )
         if isinstance(when, Mapping):
             check_condition(when)
         elif when is not None and not callable(when):
@@ -161,11 +169,17 @@ class Approval:
         set_(self, "quorum", quorum)
         set_(self, "reason", reason)
         set_(self, "also", ())
+        set_(self, "own", not names)
 
     @property
     def parts(self) -> tuple[Approval, ...]:
         """This approval and what others demand besides: each asks by its own condition, and all that ask are met."""
         return (self, *self.also)
+
+    @property
+    def who(self) -> str:
+        """Who is asked, in words."""
+        return " or ".join(sorted(self.approvers)) if not self.own else WHOEVER_ASKED
 
     def and_also(self, other: Approval) -> Approval:
         """Both: whenever ``other``'s condition holds, its approvers, quorum and expiry are demanded as well."""
@@ -183,7 +197,7 @@ class Approval:
         else:
             when = f"predicate:{getattr(self.when, '__qualname__', 'unnamed')}"
         described: dict[str, JsonValue] = {
-            "approvers": list[JsonValue](sorted(self.approvers)),
+            "approvers": CALLER if self.own else list[JsonValue](sorted(self.approvers)),
             "when": when,
             "risk": self.risk,
             "expires_in": self.expires_in,
@@ -195,9 +209,27 @@ class Approval:
         return described
 
 
+def _roles(approvers: Iterable[str] | Literal["caller"]) -> frozenset[str]:
+    """The roles; none for ``"caller"``."""
+    if approvers == CALLER:
+        return frozenset()
+    if isinstance(approvers, str) or not (names := frozenset(approvers)):
+        raise ContractError(
+            "approval.approvers: name the roles that may decide, for example {'billing_admin'}, or write 'caller'"
+        )
+    if CALLER in names:
+        raise ContractError(
+            "approval.approvers: 'caller' is no role; write approvers='caller' alone, or name roles without it"
+        )
+    return names
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalFact:
-    """What ``context.approval`` tells a tool that runs after people agreed."""
+    """What ``context.approval`` tells a tool that runs after people agreed.
+
+    Whoever asked agrees with themself: their own confirmation is no such fact.
+    """
 
     approval_id: str
     approved_by: tuple[str, ...]
@@ -206,16 +238,23 @@ class ApprovalFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """What must be given before a held call may run."""
+    """What must be given before a held call may run.
+
+    ``own``: that whoever asked confirms it, nobody else, and nothing more. No role is demanded then.
+    """
 
     reason: str
     approvers: tuple[frozenset[str], ...]
     risk: Risk = "medium"
     expires_in: float = DEFAULT_EXPIRY
     quorum: int = 1
+    own: bool = False
 
     def merged(self, other: Requirement) -> Requirement:
-        """Both at once, each the strictest: all role sets, the higher quorum and risk, the earlier expiry."""
+        """Both at once, each the strictest: all role sets, the higher quorum and risk, the earlier expiry.
+
+        Where one demands other people, the word of whoever asked counts for nothing any more.
+        """
         reasons = dict.fromkeys(filter(None, (*self.reason.split("; "), *other.reason.split("; "))))
         return Requirement(
             reason="; ".join(reasons),
@@ -223,6 +262,7 @@ class Requirement:
             risk=max(self.risk, other.risk, key=RISKS.index),
             expires_in=min(self.expires_in, other.expires_in),
             quorum=max(self.quorum, other.quorum),
+            own=self.own and other.own,
         )
 
     def demands_more_than(self, other: Requirement) -> bool:
@@ -230,14 +270,15 @@ class Requirement:
         return replace(other.merged(self), reason=other.reason) != other
 
     def to_json(self) -> dict[str, JsonValue]:
-        """As data, for the store and the trail."""
-        return {
+        """As data, for the store and the trail. ``own`` stands there only where it is so."""
+        data: dict[str, JsonValue] = {
             "reason": self.reason,
             "approvers": [list[JsonValue](sorted(roles)) for roles in self.approvers],
             "risk": self.risk,
             "expires_in": self.expires_in,
             "quorum": self.quorum,
         }
+        return {**data, "own": True} if self.own else data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Requirement:
@@ -248,11 +289,18 @@ class Requirement:
             risk=data["risk"],
             expires_in=data["expires_in"],
             quorum=data["quorum"],
+            own=data.get("own") is True,
         )
 
     def shown_roles(self) -> str:
         """The roles in words: sets are alternatives, several sets must each be met."""
+        if self.own:
+            return WHOEVER_ASKED
         return " and ".join(" or ".join(sorted(roles)) for roles in self.approvers)
+
+
+LEAST: Final = Requirement(reason="", approvers=(), own=True)
+"""What merges with anything without adding to it: it names nobody besides whoever asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +333,9 @@ def person(caller_id: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", caller_id).casefold().split())
 
 
+_OWN_WORD: Final = f"the confirmation of {WHOEVER_ASKED}"
+
+
 def tally(
     requirement: Requirement,
     votes: Iterable[Vote],
@@ -295,8 +346,16 @@ def tally(
 ) -> Tally:
     """Count the distinct people who approved ``revision``; every role set must be met.
 
-    Neither the requester nor anybody ``barred`` (the agent's owner, who edited it) ever counts.
+    Neither the requester nor anybody ``barred`` (the agent's owner, who edited it) ever counts; where the requester's
+    own word is what is required, nothing but that counts, under exactly their id.
     """
+    if requirement.own:
+        given = any(vote.revision == revision and vote.voter == requester for vote in votes)
+        return (
+            Tally(enough=True, missing="", voters=(requester,))
+            if given
+            else Tally(enough=False, missing=_OWN_WORD)
+        )
     out = {person(requester), *map(person, barred)}
     counted: dict[str, Vote] = {}
     for vote in votes:
@@ -317,9 +376,14 @@ def tally(
 
 
 def may_see(requirement: Requirement, who: Caller, *, requester: str, tenant: str) -> str | None:
-    """Why ``who`` has no say in it, or None: they are of the call's tenant, have a role, and did not ask for it."""
+    """Why ``who`` has no say in it, or None: they are of the call's tenant, have a role, and did not ask for it.
+
+    Where the requester's own word is required, they alone have a say, under exactly their id.
+    """
     if who.tenant != tenant:
         return "the approval belongs to another tenant"
+    if requirement.own:
+        return None if who.id == requester else "only whoever asked for a call may confirm it"
     if person(who.id) == person(requester):
         return "whoever asked for a call may not approve it"
     if not any(roles & who.roles for roles in requirement.approvers):
@@ -333,7 +397,7 @@ def may_vote(
     """Why ``voter`` may not decide, or None where they may. ``barred``: the agent's owner, and who edited it."""
     if why := may_see(requirement, voter, requester=requester, tenant=tenant):
         return why
-    if person(voter.id) in set(map(person, barred)):
+    if not requirement.own and person(voter.id) in set(map(person, barred)):
         return "whoever edited a call, or answers for the agent that asks, may not approve it; another person is needed"
     return None
 

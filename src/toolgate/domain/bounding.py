@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolgate.domain.canonical import canonical_json
+from toolgate.domain.canonical import encoder
 
 if TYPE_CHECKING:
     from toolgate.domain.canonical import JsonValue
 
 _SMALLEST_STRING = 64
+_encode = encoder(sort_keys=False)
+
+
+def json_size(value: object) -> int:
+    """Bytes of ``value`` as compact JSON. Numbers that only canonical JSON refuses are measured, too."""
+    return len(_encode(value).encode())
 
 
 def bounded(value: JsonValue, *, limit: int, measured: int | None = None) -> tuple[JsonValue, bool]:
@@ -21,14 +27,14 @@ def bounded(value: JsonValue, *, limit: int, measured: int | None = None) -> tup
     Long texts keep their beginning, long lists their first items; keys of objects are kept. If nothing of
     that helps, only a note is left. ``measured``: the size, where the caller knows it.
     """
-    if (len(canonical_json(value)) if measured is None else measured) <= limit:
+    if (json_size(value) if measured is None else measured) <= limit:
         return value, False
     text, items = limit, limit
     while text >= _SMALLEST_STRING:
         text //= 2
         items = max(items // 4, 1)
         cut = _cut(value, text, items)
-        if len(canonical_json(cut)) <= limit:
+        if json_size(cut) <= limit:
             return cut, True
     return f"[cut: the result is longer than {limit} bytes and could not be shortened]", True
 

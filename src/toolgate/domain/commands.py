@@ -192,13 +192,17 @@ class Dispatch(NamedTuple):
 
 
 class DecideApproval(NamedTuple):
-    """A person approves or denies what they saw (``digest``)."""
+    """A person approves or denies what they saw (``digest``).
+
+    ``through``: the program that showed it to them and says so, where they did not come in person.
+    """
 
     approval_id: str
     decision: Literal["approve", "deny"]
     voter: Caller
     reason: str
     digest: bytes
+    through: str | None = None
 
     @property
     def subject(self) -> Subject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from toolgate.domain.approval import ApprovalFact
     from toolgate.domain.caller import Caller
+    from toolgate.domain.progress import Progress
 
 D = TypeVar("D")
 
@@ -27,6 +28,8 @@ class ToolContext(Generic[D]):
         attempt: from 1.
         approval: who agreed, where the call was held and approved.
         remaining: seconds left before the deadline, as a function.
+        trace: the request's W3C ``traceparent``, to be passed on downstream.
+        listener: who hears of ``progress``; None where nobody does.
     """
 
     tool: str
@@ -41,11 +44,22 @@ class ToolContext(Generic[D]):
     attempt: int = 1
     approval: ApprovalFact | None = None
     remaining: Callable[[], float] = lambda: 0.0
+    trace: str | None = None
+    listener: Progress | None = field(default=None, repr=False, compare=False)
 
     @property
     def tenant(self) -> str:
         """The caller's tenant."""
         return self.caller.tenant
+
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Tell whoever waits how far this run has come; from any thread. Never raises, never waits, keeps nothing.
+
+        Where nobody listens, after the call was answered, and for a ``done`` that is no finite number of at least 0
+        it does nothing. ``note`` is cut to one line of 500 characters, known secrets replaced: it may reach a model.
+        """
+        if self.listener is not None:
+            self.listener(done, total, note)
 
 
 Context = ToolContext[Any]

@@ -31,9 +31,8 @@ def name_problem(value: object, *, of: str) -> str | None:
 
 def label(value: object, *, limit: int = MAX_NAME) -> str:
     """A request id or the name of an unknown tool, fit for a row: printable, bounded, without known secrets."""
-    return "".join(
-        char if char.isprintable() else "?" for char in redact_text(str(value), max_characters=limit)
-    )
+    text = redact_text(str(value), max_characters=limit)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def words(value: object, *, limit: int) -> str:

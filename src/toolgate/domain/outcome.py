@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
 
+from toolgate.domain.content import Content
 from toolgate.domain.errors import OutcomeError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from toolgate.domain.canonical import JsonValue
 
 R = TypeVar("R")
+OUTCOME_META: Final = "dev.toolgate/outcome"
+"""The key in an MCP result's ``_meta`` for what an outcome says beside its content."""
 
 
 class Status(StrEnum):
@@ -69,6 +72,7 @@ class ErrorType(StrEnum):
     IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight"
     IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
     UPSTREAM_UNAVAILABLE = "upstream_unavailable"
     TOOL_ERROR = "tool_error"
     INVALID_RESULT = "invalid_result"
@@ -140,6 +144,9 @@ ERRORS: Mapping[ErrorType, ErrorRule] = MappingProxyType(
         ),
         ErrorType.TIMEOUT: ErrorRule(
             _FAILED, _NONE, Advice.RETRY, "The tool took too long and was given up. It changed nothing."
+        ),
+        ErrorType.CANCELLED: ErrorRule(
+            _FAILED, _NONE, Advice.RETRY, "The call was cancelled before it changed anything."
         ),
         ErrorType.UPSTREAM_UNAVAILABLE: ErrorRule(
             _FAILED,
@@ -215,7 +222,9 @@ class _Outcome:
     def to_mcp(self) -> dict[str, JsonValue]:
         """The same as an MCP ``CallToolResult``: text, ``structuredContent`` and ``isError``.
 
-        Held and started calls are no errors (MCP 2025-06-18, tools: errors of execution).
+        Held and started calls are no errors (MCP 2025-06-18, tools: errors of execution). Of a result that is
+        ``Content`` the blocks themselves are the content, without ``structuredContent``; the rest of the outcome stands
+        beside them in ``_meta``, under ``OUTCOME_META``.
         """
         body = self.to_model()
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
@@ -243,6 +252,15 @@ class Succeeded(_Outcome, Generic[R]):
     def unwrap(self) -> R:
         """The result."""
         return self.result
+
+    def to_mcp(self) -> dict[str, JsonValue]:
+        # ``super()`` without arguments does not find a class that was made anew for its slots.
+        if type(self.result) is not Content:
+            return _Outcome.to_mcp(self)
+        body = self.to_model()
+        shown = body.pop("result")
+        assert isinstance(shown, dict)
+        return {"content": shown["content"], "isError": False, "_meta": {OUTCOME_META: body}}
 
     def _body(self) -> dict[str, JsonValue]:
         body: dict[str, JsonValue] = {"ok": True, "status": "succeeded", "result": json.loads(self.shown)}

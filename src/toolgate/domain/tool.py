@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from toolgate.domain.caller import ANYONE
 from toolgate.domain.canonical import UnfitJson
+from toolgate.domain.content import mixes_content
 from toolgate.domain.context import ToolContext
 from toolgate.domain.contract import Contract, Effect, Retry
 from toolgate.domain.duration import Duration, seconds
@@ -200,6 +201,10 @@ def tool(
         for error in declared:
             if not (isinstance(error, type) and issubclass(error, ToolError)):  # type: ignore[redundant-expr]
                 raise ContractError(f"tool {label!r}: raises= takes subclasses of ToolError, not {error!r}")
+        if mixes_content(signature.returns):
+            raise ContractError(
+                f"tool {label!r}: returns Content or something else; answer Content alone, or a type without it"
+            )
         output = Shape[Any](signature.returns, where=f"tool {label!r}, return type", mode="serialization")
         contract = Contract(
             name=label,

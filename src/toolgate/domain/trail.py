@@ -47,6 +47,7 @@ FLAT_NAMES: Mapping[str, str] = {
     "toolgate.trace": "trace",
     "toolgate.actor": "actor",
     "toolgate.reason": "reason",
+    "toolgate.through": "through",
 }
 """The record's field → its name in ``toolgate audit tail --json``."""
 

@@ -7,9 +7,12 @@ was dispatched is never dispatched, and one that was given up before its intent 
 
 from __future__ import annotations
 
+import logging
 import threading
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
+
+from toolgate.domain.progress import said
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,10 +21,12 @@ if TYPE_CHECKING:
 
     from toolgate.domain.call import ReceivedCall, SealedCall
     from toolgate.domain.outcome import Outcome
+    from toolgate.domain.progress import Progress
     from toolgate.domain.rows import ApprovalRow, CallRow
     from toolgate.gateway.finish.judge_end import Judgement
 
 _LOCK = threading.Lock()
+_log = logging.getLogger("toolgate")
 
 
 class Phase(IntEnum):
@@ -42,6 +47,8 @@ class Flight:
         row: the call's row, once there is an intent.
         dispatched: the tool was, or is about to be, entered.
         in_doubt: some attempt may have changed the world.
+        called_off: nobody waits for it any more, and it was given up for that.
+        listener: who hears how far the run has come; None once somebody listening failed.
         judged: how its run ended, from when that is known: whatever then cuts the call off, this is what is recorded.
         prepared: what a read will answer once its record is committed.
         rescued: the watchdog has seen to it, because its loop is blocked.
@@ -51,6 +58,7 @@ class Flight:
         "answered",
         "approval",
         "attempts",
+        "called_off",
         "context",
         "deadline",
         "dispatched",
@@ -58,6 +66,7 @@ class Flight:
         "in_doubt",
         "judged",
         "lane",
+        "listener",
         "on_answer",
         "phase",
         "prepared",
@@ -82,6 +91,7 @@ class Flight:
         deadline: float,
         context: contextvars.Context | None = None,
         approval: ApprovalRow | None = None,
+        listener: Progress | None = None,
     ) -> None:
         self.received = received
         self.on_answer = on_answer
@@ -89,7 +99,9 @@ class Flight:
         self.approval = approval
         self.phase = Phase.PREPARING
         self.gave_up = False
+        self.called_off = False
         self.answered = False
+        self.listener = listener
         self.started = started
         self.deadline = deadline
         self.lane: Any = None
@@ -149,6 +161,34 @@ class Flight:
                 return None
             self.gave_up = True
             return self.phase
+
+    def call_off(self) -> Phase | None:
+        """Give the call up because nobody waits for it any more. Its phase, or None if it runs on all the same.
+
+        That is so for an effect that was dispatched, for what is being settled or is over, and for a held call, whose
+        run people asked for.
+        """
+        with _LOCK:
+            effects = self.sealed is not None and self.sealed.contract.has_effects
+            bound = self.phase >= Phase.SETTLING or (self.phase is Phase.DISPATCHED and effects)
+            if self.gave_up or self.resuming or bound:
+                return None
+            self.gave_up = self.called_off = True
+            return self.phase
+
+    def report(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Tell whoever listens how far the run has come, while somebody waits for its end. From any thread."""
+        listener = self.listener
+        if listener is None or self.answered or self.gave_up:
+            return
+        told = said(done, total, note)
+        if told is None:
+            return
+        try:
+            listener(*told)
+        except BaseException as failed:  # noqa: BLE001 - the listener's; nothing of it may end a tool's run
+            self.listener = None
+            _log.warning("whoever listened to %s failed: %s", self.received.call_id, type(failed).__name__)
 
     def begin_settling(self) -> bool:
         """The tool ended in time: the deadline has no more say. False if the call was given up meanwhile."""

@@ -108,6 +108,8 @@ async def context_of(
         attempt=flight.attempts,
         approval=approval,
         remaining=lambda: max(0.0, deadline - monotonic()),
+        trace=received.trace,
+        listener=flight.report if flight.listener is not None else None,
     )
 
 

@@ -19,7 +19,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from toolgate.domain.approval import ApprovalFact, Requirement
+from toolgate.domain.approval import LEAST, ApprovalFact, Requirement, tally
 from toolgate.domain.call import Clearance, ClearedCall
 from toolgate.domain.commands import (
     Dispatch,
@@ -33,13 +33,14 @@ from toolgate.domain.commands import (
 )
 from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
+from toolgate.domain.ledger import stored_requirement
 from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.outcome import ErrorType, Outcome
 from toolgate.domain.rows import RUNNING, ByCall
 from toolgate.domain.verdict import Deny, Hold, Pass, Replay
 from toolgate.gateway import granted, records
 from toolgate.gateway.attempts import run, wants_approval
-from toolgate.gateway.finish.judge_end import Judgement, judge_end, timed_out
+from toolgate.gateway.finish.judge_end import Judgement, called_off, judge_end, timed_out
 from toolgate.gateway.finish.recall import pending, recall
 from toolgate.gateway.finish.settle import (
     audit_unavailable,
@@ -61,7 +62,7 @@ from toolgate.gateway.scope import Scope
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
     from toolgate.domain.commands import Answer
-    from toolgate.domain.rows import CallRow
+    from toolgate.domain.rows import CallRow, Found
     from toolgate.gateway.world import Registered, World
 
 GATES = (
@@ -100,7 +101,7 @@ async def handle(world: World, flight: Flight) -> Outcome[Any] | None:
         # No run without a record, and no word about it that could not be kept either.
         if flight.row is not None and flight.sealed is not None and not flight.dispatched:
             # Should the intent stand there after all: nothing ran.
-            world.unsettled.append(evidence(world, flight.sealed, _nothing_happened()))
+            world.unsettled.append(evidence(world, flight.sealed, _given_up(flight)))
         return audit_unavailable(world, flight.received.call_id, fault, ran=flight.dispatched)
     finally:
         await leave_quietly(flight, sys.exception())
@@ -156,7 +157,7 @@ async def permit(
         raise Refusal(await settle(world, flight, sealed, too_late))
     if not flight.begin_dispatch():
         # Given up while the intent was being written. Nothing ran, and the ledger must not be left to wonder.
-        await late(world, flight, sealed, _nothing_happened())
+        await late(world, flight, sealed, _given_up(flight))
         return None
     return ClearedCall(
         sealed=sealed,
@@ -272,13 +273,13 @@ async def _draft_hold(
 
 async def _consume(
     world: World, flight: Flight, sealed: SealedCall, required: Requirement | None
-) -> ApprovalFact:
+) -> ApprovalFact | None:
     """Use up the approval and write the intent, at once. What the gates demand now counts, votes are counted anew."""
     held = flight.approval
     assert held is not None
     if not flight.begin_intending(None):
         raise Refusal(None)
-    floor = required or Requirement(reason="", approvers=())
+    floor = required or LEAST
     lease_until = _lease(world, flight, await world.store.now())
     command = Dispatch(sealed.call_id, held.approval_id, world.owner, lease_until, sealed.digest, floor)
     answer: Answer
@@ -296,11 +297,31 @@ async def _consume(
         case NotAllowed() | Superseded() | Taken() | Done():
             found = await world.store.find(ByCall(sealed.call_id))
             raise Refusal(await recall(world, found, replayed=False))
-    found = await world.store.find(ByCall(sealed.call_id))
+    return _consent(held.approval_id, await world.store.find(ByCall(sealed.call_id)))
+
+
+def _consent(approval_id: str, found: Found) -> ApprovalFact | None:
+    """Who agreed, as the tool is told.
+
+    None where that was whoever asked and nobody else: a business that wants a person has not had one.
+    """
+    approval = found.approval
+    assert approval is not None
+    required = stored_requirement(approval)
+    if required.own:
+        return None
+    voters = tally(
+        required,
+        found.votes,
+        revision=approval.revision,
+        requester=approval.caller_id,
+        barred=approval.barred,
+    ).voters
+    said = [vote for vote in found.votes if vote.revision == approval.revision and vote.voter in voters]
     return ApprovalFact(
-        approval_id=held.approval_id,
-        approved_by=tuple(vote.voter for vote in found.votes if vote.revision == held.revision),
-        reason="; ".join(vote.reason for vote in found.votes if vote.revision == held.revision),
+        approval_id=approval_id,
+        approved_by=tuple(vote.voter for vote in said),
+        reason="; ".join(vote.reason for vote in said),
     )
 
 
@@ -332,7 +353,7 @@ async def _rehold(
         extra={"toolgate.settled": "not_applied"},
     )
     claim = None
-    if sealed.key_mac is None:
+    if sealed.key_mac is None and not flight.resuming:
         claim = records.claim_row(sealed, idempotency.attach_mac(world, sealed), attach_only=True)
     try:
         answer = await world.store.execute(Rehold(row, approval_row, claim, event))
@@ -344,6 +365,10 @@ async def _rehold(
         await late(world, flight, sealed, _nothing_happened())
         return await recall(world, await world.store.find(ByCall(sealed.call_id)), replayed=False)
     return pending(row, approval_row)
+
+
+def _given_up(flight: Flight) -> Judgement:
+    return called_off() if flight.called_off else _nothing_happened()
 
 
 def _nothing_happened() -> Judgement:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from toolgate.domain.principal import Principal
     from toolgate.gateway.world import World
 
+EACH_BY_ITSELF: Final = "each call of this tool is confirmed by whoever asks for it, and by nobody beforehand"
 SEVERAL: Final = "each call of this tool needs several people, and a grant stands for one vote"
 
 
@@ -34,7 +35,9 @@ async def grantable_contract(world: World, tool: str, *, by: Principal) -> Contr
     contract = _contract(world, tool)
     if isinstance(contract, Declined) or contract.approval is None:
         return contract
-    if all(part.quorum > 1 for part in contract.approval.parts):
+    if all(part.own for part in contract.approval.parts):
+        return Declined("conflict", EACH_BY_ITSELF)
+    if all(part.quorum > 1 or part.own for part in contract.approval.parts):
         return Declined("conflict", SEVERAL)
     return contract
 
@@ -48,7 +51,7 @@ async def grantable_tools(world: World, *, by: Principal) -> tuple[str, ...]:
         for name, registered in sorted(world.registry.items())
         if (asks := registered.contract.approval) is not None
         and any(part.approvers & by.caller.roles for part in asks.parts)
-        and any(part.quorum == 1 for part in asks.parts)
+        and any(part.quorum == 1 and not part.own for part in asks.parts)
     )
 
 

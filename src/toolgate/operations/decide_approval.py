@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from toolgate.domain.commands import DecideApproval
 from toolgate.domain.principal import Action, Declined, forbids
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_REASON = 2000
 Decision = Literal["approve", "deny"]
 CHANGED = Declined("conflict", "it changed since it was shown; look at it again")
+_IN_PERSON: Final = {"approve": "confirmed in person", "deny": "declined in person"}
 SAY_WHY = Declined("invalid", "say why, in a few words; the trail keeps it")
 
 
@@ -28,13 +29,14 @@ async def decide_approval(
     """The approval as it is after the decision, or why it may not be decided so.
 
     ``digest`` is that of what the person saw. None is for programs that showed the approval in the same breath: that
-    of the approval as it is now.
+    of the approval as it is now. Whoever confirms what they asked for themself need not say why.
     """
     if why := forbids(by, Action.DECIDE):
         return Declined("forbidden", why)
-    if not (text := said(reason)):
-        return SAY_WHY
     review = await find_review(world, approval_id, tenant=by.tenant)
+    text = said(reason) or (_IN_PERSON[decision] if review is not None and review.requirement.own else "")
+    if not text:
+        return SAY_WHY
     if review is None:
         return NO_SUCH_APPROVAL
     seen = review.row.digest if digest is None else digest

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.commands import EditApproval
 from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
-from toolgate.domain.ledger import stored_requirement
+from toolgate.domain.ledger import NO_OWN_EDIT, stored_requirement
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.domain.rows import ApprovalRow, CallRow, ClaimRow, Resealed
 from toolgate.domain.verdict import Deny, Hold
@@ -149,6 +149,8 @@ async def _draft(
         return Declined("forbidden", why)
     if not review.is_open:
         return Declined("conflict", f"it is {review.state} already")
+    if review.requirement.own:
+        return Declined("conflict", NO_OWN_EDIT)
     if why := await forbidden_by_rule(world, by, {**facts_of(review), "action": "edit"}):
         return Declined("forbidden", why)
     registered = world.registry.get(review.row.tool)

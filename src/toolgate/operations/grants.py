@@ -229,7 +229,9 @@ def _may_not_grant(contract: Contract, by: Principal) -> str | None:
     approval = contract.approval
     if approval is None:
         return "no call of this tool needs a person, so there is nothing to agree to beforehand"
-    if all(part.quorum > 1 for part in approval.parts):
+    if all(part.own for part in approval.parts):
+        return "each call of this tool is confirmed by whoever asks for it, and by nobody beforehand"
+    if all(part.quorum > 1 or part.own for part in approval.parts):
         return "each call of this tool needs several people, whom no grant of one replaces"
     if not any(_counts(part, by) for part in approval.parts):
         roles = " or ".join(sorted(role for part in approval.parts for role in part.approvers))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
@@ -17,7 +18,7 @@ from toolgate.domain.outcome import ErrorType, Outcome, WorldEffect
 from toolgate.domain.rows import RUNNING, ByCall
 from toolgate.gateway import spine
 from toolgate.gateway.faults import place_of
-from toolgate.gateway.finish.judge_end import Judgement, timed_out
+from toolgate.gateway.finish.judge_end import Judgement, called_off, timed_out
 from toolgate.gateway.finish.outcomes import outcome
 from toolgate.gateway.finish.recall import recall
 from toolgate.gateway.finish.settle import audit_unavailable, give_up, refuse_unfit, settle
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from toolgate.domain.call import ReceivedCall
-    from toolgate.domain.rows import ApprovalRow
+    from toolgate.domain.progress import Progress
+    from toolgate.domain.rows import ApprovalRow, Found
     from toolgate.gateway.world import World
 
 _log = logging.getLogger("toolgate")
@@ -42,13 +44,20 @@ def board(
     *,
     context: contextvars.Context | None = None,
     approval: ApprovalRow | None = None,
+    listener: Progress | None = None,
 ) -> Flight:
     """Register a call. Its deadline runs from now, so that waiting for a loop counts."""
     registered = world.registry.get(received.tool)
     timeout = registered.contract.timeout if registered is not None else _DEFAULT_TIMEOUT
     started = world.clock.monotonic()
     flight = Flight(
-        received, on_answer, started=started, deadline=started + timeout, context=context, approval=approval
+        received,
+        on_answer,
+        started=started,
+        deadline=started + timeout,
+        context=context,
+        approval=approval,
+        listener=listener,
     )
     world.flights[received.call_id] = flight
     return flight
@@ -82,7 +91,8 @@ async def turn_away(world: World, flight: Flight) -> None:
 async def _fly(world: World, flight: Flight) -> None:
     answer: Outcome[Any] | None = None
     try:
-        answer = await spine.handle(world, flight)
+        if not flight.gave_up:
+            answer = await spine.handle(world, flight)
     except asyncio.CancelledError as cancelled:
         if flight.gave_up:
             await _cancelled(world, flight)
@@ -145,9 +155,32 @@ async def _fault(world: World, flight: Flight, error: BaseException) -> Outcome[
         if not flight.resuming and flight.phase < Phase.SETTLING:
             return await refuse_unfit(world, flight, None, ErrorType.INTERNAL_ERROR, reasons[0])
     except Exception as second:  # noqa: BLE001 - then there is nothing left but the answer
+        if (known := await _known(world, flight)) is not None:
+            return known
         world.trail.failed()
         _log.error("and could not be recorded: %s", place_of(second))
     return outcome(flight.received.call_id, judged)
+
+
+async def _known(world: World, flight: Flight) -> Outcome[Any] | None:
+    """What the ledger says of a call that was cut off while its record was being written: that record may stand."""
+    if flight.phase < Phase.SETTLING:
+        return None
+    try:
+        found = await world.store.find(ByCall(flight.received.call_id))
+        if found.call is None or found.call.status == RUNNING:
+            return None
+        return await _told_of(world, flight, found)
+    except (StoreUnavailable, StoreInDoubt):
+        return None
+
+
+async def _told_of(world: World, flight: Flight, found: Found) -> Outcome[Any]:
+    """What the call itself was about to say, where that is what stands there: a read's result is kept nowhere else."""
+    prepared = flight.prepared
+    if prepared is not None and found.call is not None and prepared.status == found.call.status:
+        return prepared
+    return await recall(world, found, replayed=False)
 
 
 def at_deadline(world: World, flight: Flight) -> None:
@@ -166,6 +199,25 @@ def at_deadline(world: World, flight: Flight) -> None:
     # The commit of an intent or a hold is left alone: whether it happened has to be known.
     if phase is not Phase.INTENDING and flight.task is not None:
         flight.task.get_loop().call_soon_threadsafe(flight.task.cancel)
+
+
+def call_off(world: World, flight: Flight) -> None:
+    """Nobody waits for the call any more: give it up, unless its effect was dispatched. Runs in the service loop."""
+    phase = flight.call_off()
+    if phase is None:
+        return
+    _answer_without_store(world, flight)
+    if phase is Phase.INTENDING and flight.task is not None:
+        # Its own loop is just handing the intent to the store; the word that nothing ran has to come behind that.
+        with suppress(RuntimeError):
+            flight.task.get_loop().call_soon_threadsafe(
+                lambda: _start(_conclude(world, flight, called_off()))
+            )
+        return
+    _start(_conclude(world, flight, called_off()))
+    if flight.task is not None:
+        with suppress(RuntimeError):  # its loop has ended, and the task with it
+            flight.task.get_loop().call_soon_threadsafe(flight.task.cancel)
 
 
 def rescue(world: World, flight: Flight) -> None:
@@ -201,7 +253,7 @@ async def _ask_the_ledger(world: World, flight: Flight) -> None:
             if flight.prepared is not None and flight.prepared.effect is _TOLD[found.call.effect_state]:
                 _tell(world, flight, flight.prepared)
             return
-        _tell(world, flight, flight.prepared or await recall(world, found, replayed=False))
+        _tell(world, flight, await _told_of(world, flight, found))
     except (StoreUnavailable, StoreInDoubt):
         # Then the grace decides.
         return

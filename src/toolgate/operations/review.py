@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolgate.domain.approval import Requirement, Tally, Vote, may_see, may_vote, person, tally
-from toolgate.domain.ledger import stored_requirement
+from toolgate.domain.ledger import NO_OWN_EDIT, stored_requirement
 from toolgate.domain.lifecycle import ApprovalCause, ApprovalState, is_open, next_approval
 from toolgate.domain.principal import Action, forbids
 
@@ -124,7 +124,7 @@ class Review:
         """Why ``by`` may not change its arguments, or None. What enough people agreed to once stays as it is."""
         if not self.is_open or next_approval(self.row.state, ApprovalCause.EDITED) is None:
             return f"it is {self.state} already"
-        return self.may_look(by)
+        return NO_OWN_EDIT if self.requirement.own else self.may_look(by)
 
     def revealed_by(self, by: Principal) -> bool:
         """Whether ``by`` has seen what is masked in this revision."""
@@ -173,6 +173,7 @@ class Review:
             "workflow_id": shown["workflow_id"],
             "claimed_reason": shown["claimed_reason"],
             "requires_role": demanded.shown_roles(),
+            "own": demanded.own,
             "quorum": demanded.quorum,
             "state": self.state,
             "ended_by": self.row.ended_by,

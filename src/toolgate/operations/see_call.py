@@ -49,10 +49,11 @@ async def see_call(world: World, call_id: str, *, by: Principal) -> Seen | Decli
         told = {**how_it_ended(row), "call_id": row.call_id}
         return Seen(row=row, outcome=told, ended=row.status not in _UNDER_WAY)
     outcome = await get_call(world, call_id, caller=by.caller)
-    return Seen(row=row, outcome=outcome.to_model(), ended=_ended(outcome))
+    return Seen(row=row, outcome=outcome.to_model(), ended=has_ended(outcome))
 
 
-def _ended(outcome: Outcome[Any]) -> bool:
+def has_ended(outcome: Outcome[Any]) -> bool:
+    """Whether ``outcome`` is the last word on a call, as far as anybody knows."""
     if isinstance(outcome, PendingApproval | Started):
         return False
     # One that ended as `in flight` did nothing; of one that runs nobody knows yet what it does.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from toolgate.domain.caller import Caller
     from toolgate.domain.duration import Duration
     from toolgate.domain.outcome import Outcome
+    from toolgate.domain.progress import Progress
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -37,6 +38,7 @@ class Gate(Protocol):
         request_id: str | None = None,
         rationale: str | None = None,
         trace: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[Any]:
         """Send one request through the pipeline."""
 
@@ -75,7 +77,13 @@ class Flow:
 
     @overload
     async def call(
-        self, tool: Tool[A, R], args: A, *, request_id: str | None = None, rationale: str | None = None
+        self,
+        tool: Tool[A, R],
+        args: A,
+        *,
+        request_id: str | None = None,
+        rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -85,6 +93,7 @@ class Flow:
         *,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -94,6 +103,7 @@ class Flow:
         *,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[Any]: ...
     async def call(
         self,
@@ -102,6 +112,7 @@ class Flow:
         *,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[Any]:
         """Ask for one call. The answer is always an outcome; only faults of the program raise.
 
@@ -110,6 +121,8 @@ class Flow:
             args: the input model, a mapping, or JSON.
             request_id: the transport's id, for tracing; no part of any key.
             rationale: the model's own reason: shown to approvers as its claim, never part of a decision.
+            progress: ``(done, total, note)``, told how far the tool says it has come: in any thread, so it must not
+                block. Of a call that is held it hears nothing.
 
         Raises:
             UsageError: if the gateway is not open.
@@ -121,6 +134,7 @@ class Flow:
             workflow=self.workflow,
             request_id=request_id,
             rationale=rationale,
+            progress=progress,
         )
 
     async def wait(self, outcome: Outcome[R], *, timeout: Duration = "10m") -> Outcome[R]:
@@ -129,7 +143,13 @@ class Flow:
 
     @overload
     def call_sync(
-        self, tool: Tool[A, R], args: A, *, request_id: str | None = None, rationale: str | None = None
+        self,
+        tool: Tool[A, R],
+        args: A,
+        *,
+        request_id: str | None = None,
+        rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -139,6 +159,7 @@ class Flow:
         *,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -148,9 +169,16 @@ class Flow:
         *,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[Any]: ...
     def call_sync(
-        self, tool: Any, args: Any, *, request_id: str | None = None, rationale: str | None = None
+        self,
+        tool: Any,
+        args: Any,
+        *,
+        request_id: str | None = None,
+        rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[Any]:
         """As ``call``, for programs without an event loop.
 
@@ -158,7 +186,7 @@ class Flow:
             UsageError: inside a running loop, where it would block everything.
         """
         outcome: Outcome[Any] = self._gate.run_sync(
-            self.call(tool, args, request_id=request_id, rationale=rationale)
+            self.call(tool, args, request_id=request_id, rationale=rationale, progress=progress)
         )
         return outcome
 
@@ -202,6 +230,7 @@ class Calls(ABC):
         model: str | None = None,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -215,6 +244,7 @@ class Calls(ABC):
         model: str | None = None,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -228,6 +258,7 @@ class Calls(ABC):
         model: str | None = None,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[Any]: ...
     async def call(
         self,
@@ -240,10 +271,11 @@ class Calls(ABC):
         model: str | None = None,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[Any]:
         """One call without a flow. See ``Flow.call``."""
         flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
-        return await flow.call(tool, args, request_id=request_id, rationale=rationale)
+        return await flow.call(tool, args, request_id=request_id, rationale=rationale, progress=progress)
 
     @overload
     def call_sync(
@@ -257,6 +289,7 @@ class Calls(ABC):
         model: str | None = None,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -270,6 +303,7 @@ class Calls(ABC):
         model: str | None = None,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -283,6 +317,7 @@ class Calls(ABC):
         model: str | None = None,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[Any]: ...
     def call_sync(
         self,
@@ -295,6 +330,7 @@ class Calls(ABC):
         model: str | None = None,
         request_id: str | None = None,
         rationale: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome[Any]:
         """As ``call``, for programs without an event loop.
 
@@ -303,6 +339,6 @@ class Calls(ABC):
         """
         flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
         outcome: Outcome[Any] = self.run_sync(
-            flow.call(tool, args, request_id=request_id, rationale=rationale)
+            flow.call(tool, args, request_id=request_id, rationale=rationale, progress=progress)
         )
         return outcome

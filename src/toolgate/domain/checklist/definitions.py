@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from toolgate.domain.approval import CALLER, WHOEVER_ASKED
 from toolgate.domain.caller import ANYONE
 from toolgate.domain.checklist.exhibit import Exhibit
 from toolgate.domain.contract import Effect, Retry
@@ -103,12 +104,17 @@ def _hints(hints: Mapping[str, Any]) -> tuple[Effect | None, bool, bool]:
 def _said(meta: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := sorted(set(meta) - set(_READERS)):
         raise ConfigurationError(f"{META} has no word {unknown[0]!r}; it knows {', '.join(sorted(_READERS))}")
-    return {word: _READERS[word](value, word) for word, value in meta.items()}
+    said = {word: _READERS[word](value, word) for word, value in meta.items()}
+    return {**said, "own_word": True} if _asked(meta.get("approval")) == CALLER else said
 
 
 def _approval(value: Any, word: str) -> str:
-    asked = value.get("approvers") if isinstance(value, Mapping) else value
-    return " or ".join(_texts(asked, f"{word}.approvers"))
+    asked = _asked(value)
+    return WHOEVER_ASKED if asked == CALLER else " or ".join(_texts(asked, f"{word}.approvers"))
+
+
+def _asked(value: Any) -> Any:
+    return value.get("approvers") if isinstance(value, Mapping) else value
 
 
 def _text(value: Any, word: str) -> str:

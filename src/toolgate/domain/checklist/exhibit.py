@@ -29,6 +29,7 @@ class Exhibit:
         external_said: whether that was said.
         repeatable: a published definition's word that a second call changes nothing more.
         approval: who is asked and when, in words.
+        own_word: nobody is asked but whoever calls.
         tests: where a published definition says that it is tested without a model.
     """
 
@@ -51,6 +52,7 @@ class Exhibit:
     honours_key: bool = False
     reconcile: str | None = None
     approval: str | None = None
+    own_word: bool = False
     approval_waiver: str | None = None
     raises: tuple[str, ...] = ()
     error_types: tuple[type[ToolError], ...] = ()
@@ -93,6 +95,7 @@ def exhibit_of(tool: Tool[Any, Any]) -> Exhibit:
         honours_key=contract.honours_key,
         reconcile=contract.reconcile,
         approval=_spoken(contract),
+        own_word=contract.approval is not None and all(part.own for part in contract.approval.parts),
         approval_waiver=contract.approval_waiver,
         raises=contract.raises,
         error_types=tool.raises,
@@ -105,6 +108,5 @@ def _spoken(contract: Contract) -> str | None:
     if contract.approval is None:
         return None
     approval = contract.approval
-    asked = " or ".join(sorted(approval.approvers))
-    people = f"{approval.quorum} of {asked}" if approval.quorum > 1 else asked
+    people = f"{approval.quorum} of {approval.who}" if approval.quorum > 1 else approval.who
     return f"{people} {'always' if approval.when is None else 'under a condition'}"

@@ -2,7 +2,8 @@
 
 A kind is read from the name and the tags, and for tools with effects from the description's sentences too; a sentence
 with a negation says what a tool does not do. A name that begins with a verb of reading is risky only if the tool has
-effects. Not here: when a person is asked, and who (`approval`).
+effects. Whoever calls has no role to decide: their own confirmation is no approval of what is risky. Not here: when a
+person is asked, and who (`approval`).
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def approval_where_risky(exhibit: Exhibit) -> Answer:
     """Question 10."""
     question = Question.APPROVAL
     found = list(risks(exhibit))
-    if exhibit.approval is not None:
+    if exhibit.approval is not None and not exhibit.own_word:
         return affirmed(question, f"{exhibit.approval} must approve")
     if waiver := (exhibit.approval_waiver or "").strip():
         if len(waiver) >= MIN_WAIVER:
@@ -142,12 +143,16 @@ def approval_where_risky(exhibit: Exhibit) -> Answer:
         return denied(
             question, Defect(why="the waiver gives no reason", how="write why nobody need be asked")
         )
+    if not found and exhibit.own_word:
+        return affirmed(
+            question, "whoever asks confirms it, and it does nothing that another has to agree to"
+        )
     if not found:
         return affirmed(question, "it does nothing that a person has to agree to")
     return denied(
         question,
         Defect(
-            why=f"{' and '.join(found)}, and nobody is asked",
+            why=f"{' and '.join(found)}, and nobody is asked{' but whoever calls' * exhibit.own_word}",
             how=exhibit.mend(
                 "approval=Approval(approvers={...}), or approval_waiver= with the reason why nobody need be asked"
             ),

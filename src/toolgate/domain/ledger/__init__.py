@@ -37,6 +37,7 @@ from toolgate.domain.commands import (
     Superseded,
 )
 from toolgate.domain.ledger import approvals, grants, intents, notices
+from toolgate.domain.ledger.approvals import NO_OWN_EDIT
 from toolgate.domain.ledger.decision import Decision, stored_requirement
 from toolgate.domain.ledger.intents import claim_use
 from toolgate.domain.rows import Event, Found, NewCall
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from toolgate.domain.canonical import JsonValue
 
-__all__ = ["Decision", "chain_opened_event", "claim_use", "decide", "stored_requirement"]
+__all__ = ["NO_OWN_EDIT", "Decision", "chain_opened_event", "claim_use", "decide", "stored_requirement"]
 
 
 def decide(command: Command, found: Found, now: int) -> Decision:  # noqa: C901, PLR0912 - one line a command

@@ -6,7 +6,7 @@ for (``grants``), and who is told (``notices``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from toolgate.domain.approval import Requirement, Tally, Vote, may_see, may_vote, person, tally
 from toolgate.domain.canonical import JsonValue, canonical_json
@@ -46,6 +46,11 @@ if TYPE_CHECKING:
         Rehold,
         RevealMasked,
     )
+
+
+NO_OWN_EDIT: Final = (
+    "what waits for whoever asked is not edited; withdraw it, and ask for what is wanted instead"
+)
 
 
 def draft_hold(command: DraftHold, found: Found, now: int) -> Decision:
@@ -139,6 +144,7 @@ def decide_approval(command: DecideApproval, found: Found, now: int) -> Decision
             "approval_denied",
             now,
             refused=False,
+            through=command.through,
         )
     vote = Vote(
         approval_id=approval.approval_id,
@@ -158,7 +164,7 @@ def decide_approval(command: DecideApproval, found: Found, now: int) -> Decision
         decision="hold",
         effect="none",
         approval_status=state.value,
-        extra=said(command.voter.id, command.reason),
+        extra=said(command.voter.id, command.reason, command.through),
     )
     rows: tuple[Row, ...] = (after, vote, Event(call.call_id, now, record))
     return Decision(Done(call, after), (*rows, decided(call, after, now)) if counted.enough else rows)
@@ -267,6 +273,8 @@ def _uneditable(command: EditApproval, found: Found) -> NotAllowed | None:
     assert approval is not None
     if next_approval(approval.state, ApprovalCause.EDITED) is None:
         return NotAllowed(f"it is {approval.state.value} already", found)
+    if stored_requirement(approval).own:
+        return NotAllowed(NO_OWN_EDIT, found)
     if approval.digest != command.seen or command.approval.revision != approval.revision + 1:
         return NotAllowed("it changed since it was shown; look at it again", found)
     if why := may_see(
@@ -349,6 +357,7 @@ def _ended(  # noqa: PLR0917 - told from one another by their types and names in
     now: int,
     *,
     refused: bool = True,
+    through: str | None = None,
 ) -> Decision:
     """Close an approval and its call. ``refused``: the command that saw it wanted something else."""
     call, approval = found.call, found.approval
@@ -365,7 +374,7 @@ def _ended(  # noqa: PLR0917 - told from one another by their types and names in
         decision="deny",
         effect="none",
         approval_status=state.value,
-        extra=said(actor, reason),
+        extra=said(actor, reason, through),
     )
     answer: Answer = (
         NotAllowed(f"it is {state.value}: {reason}", found, wrote=True) if refused else Done(moved, after)

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from toolgate.domain.approval import Requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from toolgate.domain.canonical import JsonValue
     from toolgate.domain.commands import Answer
     from toolgate.domain.rows import ApprovalRow, Row
@@ -25,9 +23,10 @@ class Decision(NamedTuple):
     rows: tuple[Row, ...] = ()
 
 
-def said(actor: str, reason: str) -> Mapping[str, JsonValue]:
-    """Who says so and why, as the trail names it."""
-    return {"toolgate.actor": actor, "toolgate.reason": reason}
+def said(actor: str, reason: str, through: str | None = None) -> dict[str, JsonValue]:
+    """Who says so and why, as the trail names it, and through which program where they did not come in person."""
+    words: dict[str, JsonValue] = {"toolgate.actor": actor, "toolgate.reason": reason}
+    return words if through is None else {**words, "toolgate.through": through}
 
 
 def stored_requirement(approval: ApprovalRow) -> Requirement:

@@ -39,6 +39,9 @@ def spend(use: GrantUse, grant: GrantRow | None, call: CallRow, now: int) -> Gra
         return "the grant is for another caller"
     if grant.agent is not None and grant.agent != call.agent:
         return "the grant is for another agent"
+    if use.requirement.own:
+        # Also not one that whoever asks made themself for their agent: they are to be asked about each call.
+        return "no grant stands for the confirmation of whoever asks"
     vote = Vote(
         approval_id=grant.grant_id,
         revision=1,

@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from toolgate.domain.bounding import bounded
 from toolgate.domain.canonical import encoder
+from toolgate.domain.content import Content, bounded_content
 
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
+    from toolgate.domain.schema import Form
 
 encode = encoder(sort_keys=False)
 
@@ -39,17 +41,26 @@ class BadResult:
 
 def check_result(sealed: SealedCall, value: Any, *, limit: int) -> Checked | BadResult:
     """Validate ``value`` against the output type, strictly, by way of its JSON."""
-    shape = sealed.tool.output
     try:
-        raw = shape.to_json(value)
-        result = shape.load_result(raw)
+        return _checked(sealed.tool.output, value, limit)
     except ValidationError as error:
         return BadResult(f"the result breaks its type in {error.error_count()} places")
     except Exception as error:  # noqa: BLE001 - serialisers and validators of a result are the author's, and may raise anything
         return BadResult(f"the result has no JSON form of its type ({type(error).__name__})")
+
+
+def _checked(shape: Form[Any], value: Any, limit: int) -> Checked | BadResult:
+    raw = shape.to_json(value)
+    result = shape.load_result(raw)
     if len(raw) > limit * HARD_FACTOR:
         return BadResult(f"the result has {len(raw)} bytes, more than {HARD_FACTOR} times what may be shown")
     if len(raw) <= limit:
         return Checked(result, raw, raw, truncated=False)
-    shown, truncated = bounded(json.loads(raw), limit=limit, measured=len(raw))
+    shown, truncated = shown_of(result, json.loads(raw), limit=limit, measured=len(raw))
     return Checked(result, raw, encode(shown).encode(), truncated)
+
+
+def shown_of(result: Any, tree: Any, *, limit: int, measured: int) -> tuple[Any, bool]:
+    """What a model may see of ``result``, whose JSON is ``tree`` and has ``measured`` bytes; and whether it was cut."""
+    cut = bounded_content if type(result) is Content else bounded
+    return cut(tree, limit=limit, measured=measured)

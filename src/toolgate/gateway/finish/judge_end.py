@@ -92,6 +92,13 @@ def timed_out(*, writes: bool, dispatched: bool, seconds: float) -> Judgement:
     return Judgement(effect=WorldEffect.NONE, error_type=ErrorType.TIMEOUT, reasons=reason, healthy=False)
 
 
+def called_off() -> Judgement:
+    """Nobody waits for the call any more, and it changed nothing."""
+    return Judgement(
+        effect=WorldEffect.NONE, error_type=ErrorType.CANCELLED, reasons=("nobody waits for it any more",)
+    )
+
+
 def _raised(ended: Raised, *, writes: bool) -> Judgement:
     error = ended.error
     reason = (f"{type(error).__name__}: {ended.failure.value}",)

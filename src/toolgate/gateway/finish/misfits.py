@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from toolgate.domain.canonical import UnfitJson, parse_json
 from toolgate.domain.redaction import Redactor
 from toolgate.domain.sensitive import ANY_DEPTH, EACH
 
@@ -23,6 +24,8 @@ _MOST_NAMES = 100
 
 def shown_misfit(world: World, tool: str, given: Any) -> dict[str, JsonValue]:
     """``given``, refused for ``tool``, redacted by the tool's contract whether or not the caller may see it."""
+    if isinstance(given, bytes | bytearray | memoryview | str):
+        given = _read(given, limit=world.limits.argument_size)
     if type(given) is not dict:
         return {"given": type(given).__name__}
     registered = world.registry.get(tool)
@@ -37,6 +40,15 @@ def shown_misfit(world: World, tool: str, given: Any) -> dict[str, JsonValue]:
         redactor = registered.redactor
     shown = redactor.redact(given)
     return shown if isinstance(shown, dict) else {"given": shown}
+
+
+def _read(given: bytes | bytearray | memoryview | str, *, limit: int) -> Any:
+    """What JSON says, so that the record of a call is the same whether its surface had parsed it or not."""
+    raw = given.encode("utf-8", "surrogatepass") if isinstance(given, str) else bytes(given)
+    try:
+        return parse_json(raw, max_bytes=limit)
+    except UnfitJson:
+        return {"unparsed_length": len(given)}
 
 
 def _doubtful(contract: Contract, given: dict[Any, Any]) -> list[str]:

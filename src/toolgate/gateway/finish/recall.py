@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from toolgate.domain.approval import Requirement, tally
-from toolgate.domain.bounding import bounded
 from toolgate.domain.commands import EndApproval
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable, ToolgateError
 from toolgate.domain.lifecycle import ApprovalCause, ApprovalState, EffectState, is_open
@@ -25,7 +24,7 @@ from toolgate.domain.outcome import (
     unsuccessful,
 )
 from toolgate.domain.rows import RUNNING, ByCall
-from toolgate.gateway.finish.check_result import encode
+from toolgate.gateway.finish.check_result import encode, shown_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,9 +60,9 @@ def pending(
         barred=approval.barred,
     ).enough
     waits = approval.state is ApprovalState.PENDING or not enough
-    message = (
-        f"Waiting for a person: {said}. Nothing ran." if waits else "A person approved; it will run shortly."
-    )
+    whom = "whoever asked to confirm it" if required.own else "a person"
+    agreed = "It is confirmed" if required.own else "A person approved"
+    message = f"Waiting for {whom}: {said}. Nothing ran." if waits else f"{agreed}; it will run shortly."
     return PendingApproval(
         call_id=call.call_id,
         approval_id=approval.approval_id,
@@ -164,10 +163,11 @@ def _succeeded(world: World, call: CallRow, kept: Mapping[str, Any], *, replayed
     raw = encode(tree).encode()
     registered = world.registry.get(call.tool)
     limit = registered.result_size if registered else world.limits.result_size
-    shown, truncated = bounded(tree, limit=limit, measured=len(raw))
+    result = _typed(world, call, tree, raw)
+    shown, truncated = shown_of(result, tree, limit=limit, measured=len(raw))
     return Succeeded(
         call_id=call.call_id,
-        result=_typed(world, call, tree, raw),
+        result=result,
         shown=encode(shown).encode(),
         truncated=truncated,
         effect=_WORLD[call.effect_state],

@@ -274,9 +274,11 @@ def evidence(world: World, sealed: SealedCall, judged: Judgement) -> LateEvidenc
 
 
 async def give_up(world: World, flight: Flight, judged: Judgement) -> Outcome[Any] | None:
-    """Answer a call whose deadline passed, while its task may still be running."""
+    """Answer a call that was given up, while its task may still be running."""
     sealed = flight.sealed
-    note(world, flight, judged)
+    if not flight.called_off:
+        # That nobody waits any more says nothing about what the tool depends on.
+        note(world, flight, judged)
     try:
         if sealed is None or flight.row is None:
             return await _give_up_unpermitted(world, flight, sealed, judged)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from toolgate.domain.approval import Approval, Requirement, condition_reason
 from toolgate.domain.verdict import PASS, Hold, Verdict
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from toolgate.domain.errors import NeedsApproval
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
+
+
+_OWN_WORD: Final = "whoever asks for this has to confirm it"
 
 
 async def judge(world: World, flight: Flight, sealed: SealedCall) -> Verdict:
@@ -34,10 +37,11 @@ def requirement(approval: Approval, reason: str) -> Requirement:
     """What the contract demands, with the reason that was found."""
     return Requirement(
         reason=f"{approval.reason}: {reason}" if approval.reason else reason,
-        approvers=(approval.approvers,),
+        approvers=() if approval.own else (approval.approvers,),
         risk=approval.risk,
         expires_in=approval.expires_in,
         quorum=approval.quorum,
+        own=approval.own,
     )
 
 
@@ -47,23 +51,29 @@ def wished(wish: NeedsApproval, contract: Contract, *, reason: str, expires_in: 
     ``reason`` is its message without secrets; ``expires_in`` (seconds) is how long it stays open where the
     contract says nothing.
 
-    A contract without approvers leaves nobody in particular: then whoever holds a role of the tool but did
-    not ask may decide. None where a tool for anyone leaves nobody at all: that wish could never be granted,
-    and is the failure that the tool raised.
+    A contract that names no approvers, or asks whoever called alone, leaves nobody in particular: then whoever
+    holds a role of the tool but did not ask may decide. None where a tool for anyone leaves nobody at all: that wish
+    could never be granted, and is the failure that the tool raised.
     """
     declared = contract.approval
-    roles = wish.approvers or (declared.approvers if declared else _own_roles(contract))
+    roles = wish.approvers or _declared_roles(declared) or _own_roles(contract)
     if not roles:
         return None
-    own = Requirement(
+    demanded = Requirement(
         reason=reason,
         approvers=(roles,),
         risk=wish.risk,
         expires_in=declared.expires_in if declared else expires_in,
     )
     for part in declared.parts if declared else ():
-        own = own.merged(requirement(part, reason))
-    return own
+        demanded = demanded.merged(requirement(part, reason))
+    return demanded
+
+
+def _declared_roles(approval: Approval | None) -> frozenset[str]:
+    """Those of the first part that names any."""
+    parts = () if approval is None else approval.parts
+    return next((part.approvers for part in parts if not part.own), frozenset())
 
 
 def _own_roles(contract: Contract) -> frozenset[str]:
@@ -72,7 +82,7 @@ def _own_roles(contract: Contract) -> frozenset[str]:
 
 async def _reason(world: World, flight: Flight, sealed: SealedCall, approval: Approval) -> str | None:
     if approval.when is None:
-        return "each call of this tool needs a person"
+        return "each call of this tool needs a person" if not approval.own else _OWN_WORD
     if isinstance(approval.when, Mapping):
         return condition_reason(approval.when, sealed.arguments)
     try:

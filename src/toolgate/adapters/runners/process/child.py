@@ -16,11 +16,18 @@ import signal
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from toolgate.adapters.runners.process.importable import Reference
-from toolgate.adapters.runners.process.wire import Garbled, Message, error_to_header, receive, send
+from toolgate.adapters.runners.process.wire import (
+    Garbled,
+    Message,
+    error_to_header,
+    progress_to_header,
+    receive,
+    send,
+)
 from toolgate.domain.approval import ApprovalFact
 from toolgate.domain.caller import Caller
 from toolgate.domain.context import ToolContext
@@ -44,8 +51,37 @@ def main(requests_fd: int, replies_fd: int) -> None:
     with asyncio.Runner() as runner:
         while True:
             request = requests.get()
-            reply = runner.run(_answer(request), context=contextvars.Context())
+            reporter = Reporter(replies_fd)
+            reply = runner.run(_answer(request, reporter), context=contextvars.Context())
+            reporter.close()
             send(replies_fd, reply)
+
+
+class Reporter:
+    """Sends what one run reports, ahead of its answer and never behind it: what comes then is the next call's."""
+
+    def __init__(self, replies_fd: int) -> None:
+        self._fd = replies_fd
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._open = True
+
+    def __call__(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Send it; from any thread."""
+        header = progress_to_header(done, total, note)
+        if header is None or os.getpid() != self._pid:
+            # In what a tool forked the pipe is closed, and its number may be anything by now.
+            return
+        with self._lock:
+            if self._open:
+                # A gateway that is gone ends us by other means; a tool is not the one to hear of it.
+                with suppress(OSError):
+                    send(self._fd, Message(header))
+
+    def close(self) -> None:
+        """Nothing is sent any more."""
+        with self._lock:
+            self._open = False
 
 
 def _die_with_parent() -> None:
@@ -75,17 +111,17 @@ def _listen(fd: int, requests: Requests) -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-async def _answer(request: Message) -> Message:
+async def _answer(request: Message, reporter: Reporter) -> Message:
     """The reply to ``request``: a result, a declared error or the bare fact of a failure."""
     try:
         # SystemExit and the like must reach the gateway as failures, and not end the loop that serves the next call.
-        reply = await asyncio.ensure_future(_guarded(request))
+        reply = await asyncio.ensure_future(_guarded(request, reporter))
     finally:
         await _sweep()
     return reply
 
 
-async def _guarded(request: Message) -> Message:
+async def _guarded(request: Message, reporter: Reporter) -> Message:
     raised: BaseException | None = None
     value: Any = None
     begun = False
@@ -96,7 +132,7 @@ async def _guarded(request: Message) -> Message:
         args = tool.input.load_stable(request.body)
         caller = Caller(header["caller"]["id"], header["caller"]["roles"], header["caller"]["tenant"])
         async with nullcontext() if deps is None else deps(caller) as entered:
-            context = _context(header, caller, entered)
+            context = _context(header, caller, entered, reporter)
             begun = True
             try:
                 value = await _run(tool, context, args)
@@ -131,10 +167,11 @@ def _result(tool: Any, value: Any, *, bound: int) -> Message:
     return Message({"kind": "returned"}, body)
 
 
-def _context(header: Mapping[str, Any], caller: Caller, deps: Any) -> ToolContext[Any]:
+def _context(header: Mapping[str, Any], caller: Caller, deps: Any, reporter: Reporter) -> ToolContext[Any]:
     plain = dict(header["context"])
     approval = plain.pop("approval")
     until = time.monotonic() + plain.pop("remaining")
+    listened_to = plain.pop("listened_to")
     fact = None
     if approval is not None:
         fact = ApprovalFact(
@@ -143,7 +180,12 @@ def _context(header: Mapping[str, Any], caller: Caller, deps: Any) -> ToolContex
             reason=approval["reason"],
         )
     return ToolContext(
-        caller=caller, deps=deps, approval=fact, remaining=lambda: max(0.0, until - time.monotonic()), **plain
+        caller=caller,
+        deps=deps,
+        approval=fact,
+        remaining=lambda: max(0.0, until - time.monotonic()),
+        listener=reporter if listened_to else None,
+        **plain,
     )
 
 

@@ -21,7 +21,7 @@ from toolgate.gateway.finish.check_result import HARD_FACTOR
 from toolgate.ports import NotBegun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from toolgate.domain.call import ClearedCall
     from toolgate.domain.context import Context
@@ -81,7 +81,7 @@ class ProcessRunner:
         header = _header(self._tools[tool.name], self._deps, context, bound)
         request = Message(header, call.sealed.canonical or canonical_json(call.sealed.arguments))
         worker = self._take()
-        job = Job(request, context.remaining() + KILL_AFTER, bound, Future())
+        job = Job(request, context.remaining() + KILL_AFTER, bound, Future(), _heard_by(context))
         worker.submit(job)
         try:
             reply = await _heard(worker, job)
@@ -125,19 +125,26 @@ class ProcessRunner:
             worker.join(_REAPED_WITHIN)
 
 
+def _heard_by(context: Context) -> Callable[[Mapping[str, Any]], None]:
+    # The child's own code may have written this: the gate checks it as it checks what a tool says here.
+    return lambda said: context.progress(said.get("done", -1), said.get("total"), said.get("note"))
+
+
 async def _heard(worker: Worker, job: Job) -> Message:
     answer = asyncio.wrap_future(job.reply)
     try:
         return await asyncio.shield(answer)
     except asyncio.CancelledError:
-        worker.kill()
+        worker.kill(job)
         while not answer.done():
             try:
                 await asyncio.wait([answer])
             except asyncio.CancelledError:
                 # Not before it is reaped: what is reported as over has to be over.
                 continue
-        answer.exception()
+        if answer.exception() is None:
+            # It had answered before it could be ended, and that is evidence.
+            return answer.result()
         raise
 
 
@@ -175,6 +182,7 @@ def _header(tool: Reference, deps: Reference | None, context: Context, bound: in
             "idempotency_key": context.idempotency_key,
             "attempt": context.attempt,
             "remaining": context.remaining(),
+            "listened_to": context.listener is not None,
             "approval": None
             if approval is None
             else {

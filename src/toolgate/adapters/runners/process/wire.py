@@ -8,6 +8,7 @@ way out. Not here: who reads and writes, and what an error means.
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,30 @@ _DECLARED: dict[str, type[ToolError]] = {
     "transient": TransientError,
     "tool_error": ToolError,
 }
+
+PROGRESS = "progress"
+"""The kind of a message that may come, any number of times, before the one that is the answer."""
+
+
+def progress_to_header(done: Any, total: Any, note: Any) -> dict[str, Any] | None:
+    """What a tool reported as plain data; None where it is nothing that JSON could carry."""
+    numbers = [value if _is_number(value) else None for value in (done, total)]
+    if numbers[0] is None:
+        return None
+    return {
+        "kind": PROGRESS,
+        "done": numbers[0],
+        "total": numbers[1],
+        "note": note[:MAX_WORDS] if isinstance(note, str) else None,
+    }
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
 
 _RISKS: dict[str, Risk] = {"low": "low", "medium": "medium", "high": "high"}
 

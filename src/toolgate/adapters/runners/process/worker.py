@@ -14,14 +14,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolgate.adapters.runners.process.wire import Garbled, Message, receive, send
+from toolgate.adapters.runners.process.wire import PROGRESS, Garbled, Message, receive, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[3:]; "
@@ -38,12 +39,16 @@ class CannotStart(OSError):
 
 
 class Job(NamedTuple):
-    """A request, how long (seconds) and for how much (bytes) of an answer to wait, and where it goes."""
+    """A request, how long (seconds) and for how much (bytes) of an answer to wait, and where it goes.
+
+    ``progress`` is told each header of progress that comes before the answer.
+    """
 
     request: Message
     patience: float
     max_body: int
     reply: Future[Message]
+    progress: Callable[[Mapping[str, Any]], None]
 
 
 class Worker:
@@ -53,6 +58,7 @@ class Worker:
         self._idle = idle
         self._lock = threading.Lock()
         self._doomed = False
+        self._job: Job | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._to_child = self._from_child = -1
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -73,11 +79,19 @@ class Worker:
     def submit(self, job: Job) -> None:
         """Queue a job; from any thread, one at a time."""
         job.reply.set_running_or_notify_cancel()
+        with self._lock:
+            self._job = job
         self._jobs.put(job)
 
-    def kill(self) -> None:
-        """End the child and everything in its session, now. From any thread; its job fails as ``ChildDied``."""
+    def kill(self, job: Job | None = None) -> None:
+        """End the child and everything in its session, now. From any thread; its job fails as ``ChildDied``.
+
+        With ``job``, only while it is that one's turn: a job that was answered meanwhile may have been followed by
+        somebody else's.
+        """
         with self._lock:
+            if job is not None and self._job is not job:
+                return
             self._doomed = True
             if self._process is not None:
                 _kill_group(self._process.pid)
@@ -108,15 +122,17 @@ class Worker:
             job.reply.set_exception(error)
         else:
             # First free, then heard: whoever gets the answer may send the next job at once.
+            with self._lock:
+                self._job = None
             self._idle(self)
             job.reply.set_result(reply)
 
     def _exchange(self, job: Job) -> Message:
         try:
             self._hand_over(job.request)
-            if not _readable(self._from_child, within=job.patience):
-                raise ChildDied("the child was ended: it outlived its deadline")
-            reply = receive(self._from_child, max_body=job.max_body)
+            until = time.monotonic() + job.patience
+            while (reply := self._next(job, until)) is not None and reply.header.get("kind") == PROGRESS:
+                job.progress(reply.header)
         except (OSError, Garbled) as lost:
             if isinstance(lost, ChildDied | CannotStart):
                 raise
@@ -124,6 +140,11 @@ class Worker:
         if reply is None:
             raise ChildDied("the child ended before it answered")
         return reply
+
+    def _next(self, job: Job, until: float) -> Message | None:
+        if not _readable(self._from_child, within=max(0.0, until - time.monotonic())):
+            raise ChildDied("the child was ended: it outlived its deadline")
+        return receive(self._from_child, max_body=job.max_body)
 
     def _hand_over(self, request: Message) -> None:
         try:

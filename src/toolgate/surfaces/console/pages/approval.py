@@ -116,12 +116,17 @@ async def approval_page(
         moments=moments(await _events(visit, review.call.call_id)),
         notice=notice or _said(visit, one),
         revealed=None if revealed is None else revealed.arguments,
-        may_grant=review.is_open and review.requirement.quorum == 1 and _may_grant(visit, review),
+        may_grant=review.is_open and _may_grant(visit, review),
     )
 
 
 def _may_grant(visit: Visit, review: Review) -> bool:
-    return forbids(visit.principal, Action.GRANT) is None and review.may_look(visit.principal) is None
+    one_vote_is_enough = review.requirement.quorum == 1 and not review.requirement.own
+    return (
+        one_vote_is_enough
+        and forbids(visit.principal, Action.GRANT) is None
+        and review.may_look(visit.principal) is None
+    )
 
 
 async def decide(visit: Visit) -> Response:

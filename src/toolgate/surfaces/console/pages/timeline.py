@@ -143,7 +143,7 @@ def _settled(event: Mapping[str, Any]) -> tuple[str, Tone]:
 
 
 def _facts(event: Mapping[str, Any]) -> list[str]:
-    facts = []
+    facts = [f"through {event['through']}"] if event.get("through") else []
     if event.get("error_type"):
         facts.append(str(event["error_type"]))
     if event.get("approval_status") == "pending" and event.get("transition") == "approval_approved":

@@ -139,9 +139,8 @@ def _approval(contract: Contract) -> str:
 
 
 def _asks(part: Approval) -> str:
-    who = " or ".join(sorted(part.approvers))
     many = f"{part.quorum} of " if part.quorum > 1 else ""
-    return f"{'always' if part.when is None else 'sometimes'}, by {many}{who}"
+    return f"{'always' if part.when is None else 'sometimes'}, by {many}{part.who}"
 
 
 def _retries(contract: Contract) -> str:
