@@ -16,6 +16,7 @@ from tests.config import desk
 from tests.config.conftest import Write
 from tests.people import decide_approval
 from toolgate import (
+    Approval,
     Caller,
     ConfigurationError,
     Contract,
@@ -28,6 +29,7 @@ from toolgate import (
 )
 from toolgate.adapters.reservations import ProcessReservations
 from toolgate.config import load_settings
+from toolgate.config.consent import tightened_approval, with_default_expiry
 from toolgate.config.overrides import AUTHORS, KEYWORDS, tightened
 from toolgate.config.problems import Source
 from toolgate.domain.ledger import stored_requirement
@@ -106,6 +108,8 @@ def test_retries_and_breaker_tighten_by_part(write: Write) -> None:
         ("refund", "approval", "{ quorum = 1 }"),
         ("refund", "approval", '{ risk = "low" }'),
         ("refund", "approval", '{ expires_in = "9h" }'),
+        ("refund", "approval", '{ approvers = "caller" }'),
+        ("refund", "approval", '{ approvers = "caller", when = "always", quorum = 2 }'),
         (
             "delete_order",
             "approval",
@@ -165,6 +169,9 @@ def test_jobs_are_not_built_here_either(write: Write) -> None:
         ("[overrides.refund]\napproval = { when = 'sometimes' }", "'always'"),
         ("[overrides.refund]\napproval = { risk = 'huge' }", "low, medium, high"),
         ("[overrides.read_order]\napproval = { quorum = 2 }", "name the roles that may decide"),
+        ("[overrides.read_order]\napproval = { approvers = 'lead' }", "or 'caller'"),
+        ("[overrides.read_order]\napproval = { approvers = ['caller'] }", "'caller' is no role"),
+        ("[overrides.read_order]\napproval = { approvers = 'caller', quorum = 2 }", "one person"),
     ],
 )
 def test_a_mistake_in_an_override_is_told_at_its_line(write: Write, text: str, words: str) -> None:
@@ -305,6 +312,31 @@ async def test_a_tool_that_asked_nobody_can_be_made_to_ask(write: Write) -> None
 
     assert isinstance(outcome, PendingApproval)
     assert (required.approvers, required.quorum, required.risk) == ((frozenset({"lead"}),), 1, "medium")
+
+
+@pytest.mark.req("M12.23")
+@pytest.mark.filterwarnings("ignore:.*has effects:UserWarning")
+async def test_a_tool_that_asked_nobody_can_be_made_to_ask_its_caller(write: Write) -> None:
+    override = '[overrides.read_order]\napproval = { approvers = "caller", expires_in = "5m" }'
+
+    outcome, required = await held(write, override, 1, name="read_order")
+
+    assert isinstance(outcome, PendingApproval)
+    assert (required.own, required.approvers, required.expires_in) == (True, (), 300.0)
+
+
+@pytest.mark.req("M12.23")
+def test_from_the_caller_to_roles_is_tighter_and_what_is_left_out_stays_the_callers() -> None:
+    code = Approval(approvers="caller", expires_in="1h")
+    where = Source(Path("t.toml"), {}).at(("overrides", "note", "approval"))
+
+    def parts(**value: Any) -> tuple[Approval, ...]:
+        return with_default_expiry(tightened_approval(code, value, where), 60.0).parts
+
+    own, roles = parts(approvers=["lead"], quorum=2)
+    assert (own.own, roles.own, roles.approvers, roles.quorum) == (True, False, frozenset({"lead"}), 2)
+    assert [part.own for part in parts(expires_in="1m")] == [True, True]
+    assert [part.own for part in parts(approvers="caller", risk="high")] == [True, True]
 
 
 @pytest.mark.filterwarnings("ignore:.*has effects:UserWarning")

@@ -140,7 +140,6 @@ def test_what_is_no_toml_is_told_so(tmp_path: Path, raw: bytes, words: str) -> N
     ("text", "where"),
     [
         ('policies = "policies/"', "1: policies"),
-        ('[upstreams.github]\ncommand = "npx"', "1: upstreams.github"),
         ('[retention]\naudit = "400d"', "2: retention.audit"),
         ('store = "postgresql://u:geheim@db/x"', "1: store"),
     ],

@@ -23,6 +23,7 @@ from toolgate.bootstrap.house import House
 from toolgate.bootstrap.identity import open_issuer
 from toolgate.bootstrap.sinks import sinks_of
 from toolgate.bootstrap.stores import open_store, warn_of_memory
+from toolgate.bootstrap.tools import upstreams_of
 from toolgate.config import load_settings
 from toolgate.domain.call import ReceivedCall, Workflow
 from toolgate.domain.caller import Caller
@@ -37,13 +38,14 @@ from toolgate.gateway.world import World, register
 from toolgate.operations import recover
 from toolgate.operations.decide_approval import decide_approval
 from toolgate.operations.get_call import get_call
-from toolgate.operations.handle_call import board, launch, rescue, turn_away
+from toolgate.operations.handle_call import board, call_off, launch, rescue, turn_away
 from toolgate.surfaces.python import Calls, Flow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from toolgate.domain.progress import Progress
     from toolgate.domain.rows import ApprovalRow
     from toolgate.domain.tool import Tool
     from toolgate.ports import (
@@ -69,6 +71,8 @@ HOUSEKEEPING_INTERVAL = 1.0
 OVERDUE_BY = 0.05
 NEAR_TOOLS = 30.0
 """Seconds that an edit may take to be validated and authorised by the tool's own code."""
+IN_PROCESS = "python"
+"""The surface of an application that holds the gateway. Its loop may block at any moment; a server's does not."""
 WAIT_INTERVAL = 0.02
 """Seconds between two looks of somebody who waits for a held call."""
 
@@ -210,6 +214,8 @@ class Gateway(Calls):
             issuer=issuer,
             sign_in=issuer if issuer is not None and issuer.signs_in else None,
             agents=settings.agents,
+            # A command that keeps no house starts no server that it does not call.
+            upstreams=upstreams_of(settings, clock, lazily=housekeeping is None),
             session=settings.auth.session,
             session_idle=settings.auth.idle,
             housekeeping=housekeeping,
@@ -357,15 +363,21 @@ class Gateway(Calls):
         request_id: str | None = None,
         rationale: str | None = None,
         trace: str | None = None,
-        surface: str = "python",
+        surface: str = IN_PROCESS,
         actor: Principal | None = None,
+        progress: Progress | None = None,
+        on_received: Callable[[str], object] | None = None,
     ) -> Outcome[Any]:
         """What every surface calls: hand a request to the pipeline and wait for its outcome.
 
-        If the waiting task is cancelled the call goes on and settles; asking again finds it. ``request_id``,
-        ``trace`` and ``rationale`` are made printable and cut (256, 256 and 8192 characters). ``actor`` is who
-        showed a credential, where a surface checked one: its agent is that of the workflow, and whoever answers for
-        that agent may not approve the call.
+        If the waiting task is cancelled the call goes on and settles, unless ``cancel`` is told so; asking again
+        finds it. ``request_id``, ``trace`` and ``rationale`` are made printable and cut (256, 256 and 8192
+        characters). ``actor`` is who showed a credential, where a surface checked one: its agent is that of the
+        workflow, and whoever answers for that agent may not approve the call.
+
+        ``progress(done, total, note)`` hears how far the tool says it has come: in any thread, never after the
+        answer, and of a call that is held nothing. It must not block. ``on_received`` is told the call's id, the one
+        for ``cancel``, before anything else happens; what it raises is raised, and nothing was begun.
 
         Raises:
             UsageError: if the gateway is not open, the caller is not a ``Caller``, or not that of ``actor``.
@@ -395,10 +407,31 @@ class Gateway(Calls):
             received,
             lambda outcome: mailbox.post((future, outcome)),
             context=contextvars.copy_context(),
+            listener=progress,
         )
-        lanes.submit(flight)
+        if on_received is not None:
+            try:
+                on_received(received.call_id)
+            except BaseException:
+                del self._world.flights[received.call_id]
+                raise
+        if surface == IN_PROCESS:
+            lanes.submit(flight)
+        else:
+            lanes.submit_with_turn(flight)
         outcome: Outcome[Any] = await future
         return outcome
+
+    def cancel(self, call_id: str) -> None:
+        """Nobody waits for this call any more. From any thread; returns at once.
+
+        A call that was not dispatched yet, and a read, is given up and answers ``cancelled``. An effect that was
+        dispatched runs on and settles, and so does a held call that people agreed to: its approval is withdrawn
+        instead. An id that is not on its way does nothing, nor does saying it twice.
+        """
+        flight, lanes = self._world.flights.get(call_id), self._lanes
+        if flight is not None and lanes is not None:
+            lanes.service.call(lambda: call_off(self._world, flight))
 
     async def get_call(self, call_id: str, *, caller: Caller) -> Outcome[Any]:
         """What became of a call of this caller."""
@@ -411,6 +444,16 @@ class Gateway(Calls):
         """Run an operation on this gateway's world, in its service loop, and wait for what it answers."""
         work = _awaited(operation(self._world, *args, **kwargs))
         return await asyncio.wrap_future(self._running().service.start(work))
+
+    async def look(
+        self, operation: Callable[Concatenate[World, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As ``operate``, in the calling loop: for what looks up single rows by their keys and does nothing else.
+
+        Stores do that in place (``Store.find``, ``Store.token``), in any thread, and it costs less than a hop.
+        """
+        self._running()
+        return await operation(self._world, *args, **kwargs)
 
     async def operate_near_tools(
         self,

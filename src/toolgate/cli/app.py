@@ -27,6 +27,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "init": ("toolgate.cli.init:init", "Write a first configuration and two example tools."),
         "serve": ("toolgate.cli.serve:serve", "Serve the tools over HTTP, with a console for people."),
         "tools": ("toolgate.cli.tools:tools", "List the tools, and what their contracts promise."),
+        "upstreams": (
+            "toolgate.cli.upstreams:upstreams",
+            "Put MCP servers behind the gate, and pin what they are.",
+        ),
         "check": ("toolgate.cli.check:check", "Ask the eleven questions of every tool."),
         "call": ("toolgate.cli.call:call", "Call a tool through the gate."),
         "approvals": ("toolgate.cli.approvals:approvals", "See what waits for a person, and decide."),

@@ -100,13 +100,27 @@ def _facts(review: Review) -> list[tuple[str, str]]:
         ("agent", ", ".join(str(part) for part in (shown["agent"], shown["model"]) if part)),
         ("workflow", str(shown["workflow_id"])),
         ("call", row.call_id),
-        ("needs", f"{demanded.quorum} by {demanded.shown_roles()}"),
+        ("needs", _needs(review)),
         ("missing", review.tally.missing if review.is_open else ""),
-        ("may not approve", ", ".join((row.caller_id, *row.barred)) if review.is_open and row.barred else ""),
+        ("may not approve", _barred(review)),
         ("time left", span(row.expires_at - review.now) if review.is_open else ""),
         ("digest", row.digest.hex()[:SHOWN_DIGEST]),
         ("agent claims", "" if shown["claimed_reason"] is None else str(shown["claimed_reason"])),
     ]
+
+
+def _needs(review: Review) -> str:
+    demanded = review.requirement
+    if demanded.own:
+        return f"{review.row.caller_id} asked for it, and has to confirm it; nobody else may"
+    return f"{demanded.quorum} by {demanded.shown_roles()}"
+
+
+def _barred(review: Review) -> str:
+    row = review.row
+    if not (review.is_open and row.barred) or review.requirement.own:
+        return ""
+    return ", ".join((row.caller_id, *row.barred))
 
 
 def _masked(by: str) -> str:

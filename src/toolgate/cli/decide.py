@@ -93,7 +93,7 @@ async def _decide(
             print_review(review)
             click.echo()
         if sys.stdin.isatty() and not (yes or as_json):
-            click.confirm(f"{decision.capitalize()} exactly this, as {by.id}?", abort=True)
+            click.confirm(_asked(review, decision, by), abort=True)
         answer = await decide_approval(
             world, approval_id, decision, by=by, reason=reason, digest=review.row.digest
         )
@@ -104,6 +104,13 @@ async def _decide(
         print_json({**described(answer), "gateway_running": served})
         return
     print_item(f"Recorded{_became(answer, served=served)}", depth=0)
+
+
+def _asked(review: Review, decision: Decision, by: Principal) -> str:
+    if review.requirement.own and review.row.caller_id == by.id:
+        verb = "Confirm" if decision == "approve" else "Decline"
+        return f"You asked for this. {verb} exactly this, as {by.id}?"
+    return f"{decision.capitalize()} exactly this, as {by.id}?"
 
 
 def _became(review: Review, *, served: bool) -> str:

@@ -22,6 +22,7 @@ from toolgate.adapters.stores.sqlite import SqliteStore
 from toolgate.adapters.stores.sqlite.presence import is_served
 from toolgate.adapters.stores.sqlite.reading import ReadingStore
 from toolgate.bootstrap import office_world, open_keys
+from toolgate.bootstrap.tools import all_tools
 from toolgate.cli.exits import misused, no
 from toolgate.domain.errors import ConfigurationError
 from toolgate.operations.authenticate import BEARERS, look_up, stands_for
@@ -59,7 +60,7 @@ class Ledger:
             owner=keyholder(),
             agents=settings.agents,
             may_decide=settings.may_decide(),
-            tools=settings.tools() if with_tools else (),
+            tools=all_tools(settings) if with_tools else (),
             limits=settings.limits,
         )
 

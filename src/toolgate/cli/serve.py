@@ -1,4 +1,4 @@
-"""``toolgate serve``: the gate over HTTP, for programs and for people, until it is told to stop.
+"""``toolgate serve``: the gate over HTTP for programs and people, or over stdio for one MCP client, until told to stop.
 
 Not here: how it is put together (``bootstrap.server``), and what it answers (``surfaces``).
 """
@@ -6,13 +6,16 @@ Not here: how it is put together (``bootstrap.server``), and what it answers (``
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
 
-from toolgate.cli.exits import misused
+from toolgate.cli.exits import misused, no
+from toolgate.cli.ledger import TOKEN_VARIABLE, database
 from toolgate.cli.options import configured
 from toolgate.cli.plain import printable
 from toolgate.config import Settings
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from toolgate.bootstrap.server import Serving
 
 _SQLITE = "sqlite:///"
+_YOUNG = 10_000
+"""Objects until the youngest are looked through."""
 
 
 @click.command()
@@ -39,18 +44,26 @@ _SQLITE = "sqlite:///"
     show_default=True,
     help="Whose admin the printed link makes.",
 )
-def serve(settings: Settings, listen: str | None, tenant: str) -> None:
-    """Serve the tools over HTTP: REST for programs, the console for people.
+@click.option(
+    "--stdio",
+    is_flag=True,
+    help=f"Serve one MCP client over standard input and output, as whom {TOKEN_VARIABLE} says.",
+)
+def serve(settings: Settings, listen: str | None, tenant: str, stdio: bool) -> None:  # noqa: FBT001 - click's parameter
+    """Serve the tools over HTTP: MCP and REST for programs, the console for people.
 
     Without [auth] it listens on this machine alone, and prints a link that signs you in once. SIGINT (Ctrl+C) or
     SIGTERM ends it: it takes no more requests, ends streams, and settles the calls on their way before it leaves.
     """
+    if stdio:
+        if listen is not None:
+            misused("--stdio listens nowhere; take --listen out")
+        _serve_stdio(settings)
+        return
     try:
         from toolgate.bootstrap.server import serve as run  # noqa: PLC0415 - the whole server, and an extra
     except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.partition(".")[0] == "toolgate":
-            raise
-        misused(f"the server needs {missing.name}, which is not installed; install toolgate[server]")
+        _is_missing(missing)
     from toolgate.cli.log_lines import log_to  # noqa: PLC0415 - with the server
 
     log_to(sys.stderr)
@@ -68,6 +81,49 @@ def serve(settings: Settings, listen: str | None, tenant: str) -> None:
     click.echo("toolgate has stopped; every call on its way was settled or is recorded as unknown")
 
 
+def _is_missing(missing: ModuleNotFoundError) -> NoReturn:
+    if missing.name is None or missing.name.partition(".")[0] == "toolgate":
+        raise missing
+    misused(f"the server needs {missing.name}, which is not installed; install toolgate[server]")
+
+
+def _serve_stdio(settings: Settings) -> None:
+    """Standard output carries the protocol and nothing else, whatever a tool prints; logs go to stderr."""
+    secret = os.environ.pop(TOKEN_VARIABLE, "").strip()
+    if not secret:
+        misused(
+            f"set {TOKEN_VARIABLE} to the token of whoever asks; whoever owns the key file makes one: "
+            "toolgate tokens create --id ID --agent NAME"
+        )
+    database(settings)  # a store in memory knows no token
+    from toolgate.cli.log_lines import log_to  # noqa: PLC0415 - with the server
+
+    source, sink = _wire()
+    try:
+        from toolgate.bootstrap.stdio import serve_stdio  # noqa: PLC0415 - the whole server, and an extra
+    except ModuleNotFoundError as missing:
+        _is_missing(missing)
+    log_to(sys.stderr)
+    why = asyncio.run(serve_stdio(settings, secret, source, sink))
+    if why is not None:
+        no(f"{TOKEN_VARIABLE}: {why}")
+
+
+def _wire() -> tuple[BinaryIO, BinaryIO]:
+    """The protocol's own ends. From now on whoever reads standard input finds it empty, and prints to standard error.
+
+    For good: what a tool printed may still lie in a buffer when the process ends.
+    """
+    sys.stdout.flush()
+    # Not closed either: a thread may still wait at one of them.
+    source, sink = os.fdopen(os.dup(0), "rb", closefd=False), os.fdopen(os.dup(1), "wb", closefd=False)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    os.dup2(2, 1)
+    return source, sink
+
+
 def _address(said: str) -> Address:
     address = read_address(said)
     if address is None:
@@ -75,7 +131,18 @@ def _address(said: str) -> Address:
     return address
 
 
+def _spare_the_collector() -> None:
+    """Look through what is loaded by now no more: it stays, and cost each request a tenth to find that out again.
+
+    A server makes little that only the collector finds, so it may come less often, too.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+
+
 def _announce(settings: Settings, serving: Serving, tenant: str) -> None:
+    _spare_the_collector()
     url = serving.settings.public_url
     tools = len(serving.tools)
     held = sum(tool.contract.approval is not None for tool in serving.tools)
@@ -83,6 +150,7 @@ def _announce(settings: Settings, serving: Serving, tenant: str) -> None:
         f"toolgate serves {tools} tool{'' if tools == 1 else 's'} ({held} may ask a person) on {serving.address}",
         "",
         f"  console  {url}/",
+        f"  MCP      {url}/mcp",
         f"  REST     {url}/v1, described in {url}/openapi.json",
         f"  health   {url}/healthz, {url}/readyz, {url}/metrics",
         f"  store    {_store(settings)}",

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from toolgate.bootstrap.tools import all_tools
 from toolgate.cli.options import as_json, configured
 from toolgate.cli.plain import print_json
 from toolgate.cli.tables import print_rows
@@ -20,7 +21,7 @@ from toolgate.domain.duration import spoken
 @as_json
 def tools(settings: Settings, as_json: bool) -> None:  # noqa: FBT001 - click's parameter
     """List the tools: who may call them, what they do to the world, and what holds them back."""
-    contracts = [tool.contract for tool in settings.tools()]
+    contracts = [tool.contract for tool in all_tools(settings)]
     if as_json:
         print_json([_described(contract) for contract in contracts])
         return
@@ -54,9 +55,8 @@ def _approval(contract: Contract) -> str:
 
 
 def _asks(part: Approval) -> str:
-    who = " or ".join(sorted(part.approvers))
     many = f"{part.quorum} of " if part.quorum > 1 else ""
-    return f"{'always' if part.when is None else 'sometimes'}: {many}{who}"
+    return f"{'always' if part.when is None else 'sometimes'}: {many}{part.who}"
 
 
 def _limits(contract: Contract) -> str:

@@ -4,6 +4,6 @@
 that a tool of the code is only ever tightened. Not here: opening anything (``bootstrap``).
 """
 
-from toolgate.config.settings import DEFAULT_FILE, Settings, load_settings
+from toolgate.config.settings import DEFAULT_FILE, Settings, load_settings, read_text_settings
 
-__all__ = ["DEFAULT_FILE", "Settings", "load_settings"]
+__all__ = ["DEFAULT_FILE", "Settings", "load_settings", "read_text_settings"]

@@ -92,19 +92,26 @@ def _timeout(contract: Contract, value: Any, where: Where) -> Changes:
     return {"timeout": chosen, "timeout_declared": True}
 
 
-def _retries(contract: Contract, value: Any, where: Where) -> Changes:
-    own = contract.retries or Retry(attempts=1)
+def read_retries(value: Any, where: Where, own: Retry) -> Retry:
+    """A number of attempts, or a table; what it leaves out is as ``own`` says."""
     given = value if isinstance(value, dict) else {"attempts": value}
     if unknown := next((key for key in given if key not in {"attempts", "delay", "max_delay"}), None):
         raise where.below(unknown).unknown({"attempts", "delay", "max_delay"})
     attempts = whole(given["attempts"], where) if "attempts" in given else own.attempts
     delay = duration(given["delay"], where.below("delay")) if "delay" in given else own.delay
     most = duration(given["max_delay"], where.below("max_delay")) if "max_delay" in given else own.max_delay
-    if attempts > own.attempts:
-        raise looser(where, f"{attempts} attempts are more than the tool's {own.attempts}", "write fewer")
-    if delay < own.delay or most < own.max_delay:
+    return parsed(lambda _: Retry(attempts=attempts, delay=delay, max_delay=most), value, where)
+
+
+def _retries(contract: Contract, value: Any, where: Where) -> Changes:
+    own = contract.retries or Retry(attempts=1)
+    chosen = read_retries(value, where, own)
+    if chosen.attempts > own.attempts:
+        raise looser(
+            where, f"{chosen.attempts} attempts are more than the tool's {own.attempts}", "write fewer"
+        )
+    if chosen.delay < own.delay or chosen.max_delay < own.max_delay:
         raise looser(where, "attempts would follow faster than the tool says", "write longer delays")
-    chosen = parsed(lambda _: Retry(attempts=attempts, delay=delay, max_delay=most), value, where)
     return {} if chosen == own else {"retries": chosen}
 
 

@@ -21,7 +21,6 @@ T = TypeVar("T")
 NOT_BUILT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "policies": "declarative policies are not built yet; use roles= and authorize= of @tool",
-        "upstreams": "upstream MCP servers are not built yet; put Python tools behind the gate with tools=",
         "retention": "retention is not built yet: everything is kept; take the section out",
     }
 )
@@ -53,6 +52,7 @@ class Sections:
     agents: dict[str, Given[Any]] = field(default_factory=dict)
     limits: dict[str, Given[Any]] = field(default_factory=dict)
     overrides: list[Given[Mapping[str, Any]]] = field(default_factory=list)
+    upstreams: Given[Any] | None = None
 
 
 def read_sections(document: Mapping[str, Any], source: Source) -> Sections:
@@ -198,6 +198,10 @@ LIMITS: Final[Mapping[str, Callable[[Any, Where], Any]]] = MappingProxyType(
 )
 
 
+def _upstreams(sections: Sections, value: Any, where: Where) -> None:
+    sections.upstreams = Given(where, table(value, where, example="[upstreams.github]"))
+
+
 def _limits(sections: Sections, value: Any, where: Where) -> None:
     for key, item in table(value, where, example="[limits]").items():
         inner = where.below(key)
@@ -219,5 +223,6 @@ SECTIONS: Final[Mapping[str, Callable[[Sections, Any, Where], None]]] = MappingP
         "agents": _agents,
         "limits": _limits,
         "server": _server,
+        "upstreams": _upstreams,
     }
 )

@@ -22,6 +22,7 @@ from toolgate.config.problems import Source, Where
 from toolgate.config.references import resolve
 from toolgate.config.sections import Given, Sections, read_sections
 from toolgate.config.server import Server, read_server
+from toolgate.config.upstreams import UpstreamSettings, read_upstreams
 from toolgate.domain.approval import DEFAULT_EXPIRY
 from toolgate.domain.errors import ConfigurationError
 from toolgate.domain.limits import Limits
@@ -58,13 +59,16 @@ class Settings:
     auth_is_said: bool = False
     agents: Mapping[str, str] = field(default_factory=dict)
     server: Server = field(default_factory=Server)
+    upstreams: tuple[UpstreamSettings, ...] = ()
 
     def tools(self) -> list[Tool[Any, Any]]:
-        """The tools of every list that ``tools`` names, tightened by the overrides.
+        """The tools of every list that ``tools`` names, tightened by the overrides. Those of upstreams are not here.
 
         Raises:
             ConfigurationError: naming key and line, for what cannot be imported, is no tool, or would be loosened.
         """
+        if self.tool_paths is None and self.upstreams:
+            return self.tightened([])
         if self.tool_paths is None:
             where = ", ".join(str(file) for file in self.files)
             raise ConfigurationError(
@@ -73,7 +77,7 @@ class Settings:
         found: list[Tool[Any, Any]] = []
         for place, path in enumerate(self.tool_paths.value):
             found += _listed(path, self.tool_paths.where.below(place))
-        return self._tightened(found)
+        return self.tightened(found)
 
     def deps(self) -> Deps | None:
         """The ``deps`` hook, imported."""
@@ -89,12 +93,22 @@ class Settings:
         hook = _hook(self.may_decide_path, "a function (person, facts) -> bool | Denied")
         return cast("Decider | None", hook)
 
-    def _tightened(self, tools: Iterable[Tool[Any, Any]]) -> list[Tool[Any, Any]]:
+    def tightened(
+        self, tools: Iterable[Tool[Any, Any]], *, upstreams: bool = False
+    ) -> list[Tool[Any, Any]]:
+        """``tools`` under the overrides that name them: those of the code, or with ``upstreams`` those of upstreams.
+
+        Raises:
+            ConfigurationError: naming key and line, for what names no tool, or would loosen one.
+        """
         by_name = {tool.name: tool for tool in tools}
+        listed = {overlay.name for upstream in self.upstreams for overlay in upstream.overlays.values()}
         for override in self.overrides:
             name = str(override.where.path[-1])
             if name not in by_name:
-                raise override.where.unknown(by_name)
+                if upstreams or name in listed:
+                    continue
+                raise override.where.unknown(by_name.keys() | listed)
             tool = by_name[name]
             contract = tightened(
                 tool.contract, override.value, override.where, result_size=self.limits.result_size
@@ -135,6 +149,7 @@ def load_settings(*files: str | Path) -> Settings:
         callers_path=_last(sections.callers for sections in said),
         may_decide_path=_last(sections.may_decide for sections in said),
         overrides=tuple(override for sections in said for override in sections.overrides),
+        upstreams=read_upstreams([sections.upstreams for sections in said if sections.upstreams is not None]),
         server=read_server([sections.server for sections in said if sections.server is not None]),
         sinks=read_sinks(_last(sections.notify for sections in said)),
         auth=read_auth(auth),
@@ -154,10 +169,24 @@ def _read(path: Path) -> Sections:
     if len(raw) > _MAX_FILE:
         raise ConfigurationError(f"{path}: it is longer than {_MAX_FILE} bytes, so it is no configuration")
     try:
-        text = raw.decode()
-        document = tomllib.loads(text)
+        return _sections(raw.decode(), path)
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: it is not text in UTF-8") from None
+
+
+def read_text_settings(text: str, path: Path) -> tuple[UpstreamSettings, ...]:
+    """The upstreams of a file of this text, which need not be written yet.
+
+    Raises:
+        ConfigurationError: as ``load_settings``.
+    """
+    said = _sections(text, path)
+    return read_upstreams([said.upstreams] if said.upstreams is not None else [])
+
+
+def _sections(text: str, path: Path) -> Sections:
+    try:
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as broken:
         raise ConfigurationError(f"{path}: it is not valid TOML: {broken}") from None
     except RecursionError:
