@@ -38,16 +38,17 @@ demo: $(VENV)/.runtime ## Run a scripted agent's day through the real gate
 	@$(VENV)/bin/toolgate demo $(ARGS)
 
 .PHONY: test
-test: browser ## Run every test
+test: browser peers ## Run every test
 	@$(PYTEST) $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.dev ## Lint, format, types, direction of imports, generated docs
+check: peers ## Lint, format, types, direction of imports, generated docs, MCP's own suite
 	@echo '==> ruff check'  && $(PY) -m ruff check .
 	@echo '==> ruff format' && $(PY) -m ruff format --check .
 	@echo '==> mypy'        && $(PY) -m mypy $(SOURCES)
 	@echo '==> imports'     && $(VENV)/bin/lint-imports --no-logo
 	@echo '==> docs'        && $(PY) docs/build.py --check
+	@echo '==> conformance' && $(PY) -m tests.mcp.conformance
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code and mend what can be mended
@@ -63,11 +64,11 @@ docs: $(VENV)/.dev ## Write the reference pages from the code
 	@$(PY) docs/build.py $(ARGS)
 
 .PHONY: soak
-soak: browser ## Run the properties and the crash tests for long
+soak: browser peers ## Run the properties and the crash tests for long
 	@HYPOTHESIS_PROFILE=soak $(PYTEST) --timeout=0 $(ARGS)
 
 .PHONY: cover
-cover: browser ## Run every test and fail below the branch coverage that is asked for
+cover: browser peers ## Run every test and fail below the branch coverage that is asked for
 	@$(PYTEST) --cov --cov-report=term-missing $(ARGS)
 
 # --- The environment ------------------------------------------------------------------------------------------
@@ -129,8 +130,13 @@ $(VENV)/.bench: $(VENV)/.dev $(LOCKS)/bench.txt
 browser: $(VENV)/.dev
 	@$(PY) -m tests.browser.provide
 
+# What tests speak MCP with: programs of npm, run by the Node that comes with the environment.
+.PHONY: peers
+peers: $(VENV)/.dev
+	@$(PY) -m tests.mcp.node.provide
+
 .PHONY: setup
-setup: browser ## Set up the environment and nothing else
+setup: browser peers ## Set up the environment and nothing else
 
 # --- Upkeep ---------------------------------------------------------------------------------------------------
 
@@ -153,6 +159,7 @@ lowest: ## Run every test on the oldest versions that pyproject.toml admits (nee
 	@$(UV) --no-config venv --quiet --clear --python $(PY) .cache/lowest
 	@$(UV) --no-config pip install --quiet --python .cache/lowest/bin/python --resolution lowest-direct --group dev -e '.[server]'
 	@.cache/lowest/bin/python -m tests.browser.provide
+	@.cache/lowest/bin/python -m tests.mcp.node.provide
 	@.cache/lowest/bin/python -m pytest -n $(WORKERS) --maxprocesses=8 $(ARGS)
 
 .PHONY: clean

@@ -1,4 +1,7 @@
-"""Figures as tables; the targets beside what was seen. × ST: CPU over that of ``StructuredTool.ainvoke``."""
+"""Figures as tables; the targets beside what was seen. × ST: CPU over that of ``StructuredTool.ainvoke``.
+
+Of MCP servers CPU is that of the server's process, × that of the ungoverned one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import mcp
 from benchmarks.measure import Sample
 
 UNGOVERNED = "StructuredTool (langchain-core)"
@@ -30,6 +34,9 @@ def show(console: Console, name: str, found: dict[str, Any]) -> None:
         return
     if name == "office":
         _show_office(console, found)
+        return
+    if name in {"mcp", "proxy"}:
+        _show_mcp(console, name, found)
         return
     for key, samples in found.items():
         title = {
@@ -127,6 +134,48 @@ def _show_office(console: Console, found: dict[str, Any]) -> None:
         f"{seen['decisions']} decisions, {seen['heard']} of {seen['expected']} events arrived, median "
         f"{seen['median_ms']} ms, 95th percentile {seen['p95_ms']} ms, {seen['cpu_ms_per_decision']} ms CPU a decision"
     )
+
+
+def _show_mcp(console: Console, name: str, found: dict[str, dict[str, Sample]]) -> None:
+    for title, samples in found.items():
+        console.print(_beside(title, samples, mcp.SDK if name == "mcp" else mcp.RAW))
+        if not title.startswith("tools/call"):
+            continue
+        ours = next(sample for subject, sample in samples.items() if subject.startswith(mcp.GATE))
+        for line in _served(ours, samples) if name == "mcp" else _proxied(ours, samples):
+            console.print(line, markup=False)
+
+
+def _beside(title: str, samples: dict[str, Sample], other: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("subject", no_wrap=True)
+    for column in ("req/s", "CPU µs", "× CPU", "× req/s", "spread"):
+        table.add_column(column, justify="right", no_wrap=True)
+    beside = samples[other]
+    for subject, sample in samples.items():
+        table.add_row(
+            subject,
+            f"{sample.per_second:,.0f}",
+            f"{sample.cpu_us:,.0f}",
+            f"{sample.cpu_us / beside.cpu_us:.2f}",
+            f"{sample.per_second / beside.per_second:.2f}",
+            f"{sample.spread:.0%}",
+        )
+    return table
+
+
+def _served(ours: Sample, samples: dict[str, Sample]) -> list[str]:
+    cpu = ours.cpu_us / samples[mcp.SDK].cpu_us
+    times = ours.per_second / samples[mcp.FASTMCP].per_second
+    return [
+        _line("a governed read, CPU over the SDK's ungoverned server", cpu, "≤ 1.3 ×", met=cpu <= 1.3),
+        _line("a governed read, requests/s over FastMCP", times, "≥ 3 ×", met=times >= 3),
+    ]
+
+
+def _proxied(ours: Sample, samples: dict[str, Sample]) -> list[str]:
+    times = ours.per_second / samples[mcp.PROXY].per_second
+    return [_line("a governed read, requests/s over create_proxy", times, "≥ 10 ×", met=times >= 10)]
 
 
 def _line(what: str, seen: float, target: str, *, met: bool) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks import history, subjects
+from benchmarks import history, mcp, subjects
 from benchmarks.measure import Call, load, side_by_side
 from benchmarks.office import office
 
@@ -105,4 +105,6 @@ ALL: dict[str, Section] = {
     "history": growth,
     "memory": memory,
     "office": office,
+    "mcp": mcp.served,
+    "proxy": mcp.proxied,
 }

@@ -1,6 +1,6 @@
-"""The real server in a process of its own: ``toolgate serve`` over loopback, its token, and what it costs.
+"""Servers in processes of their own on loopback: ``toolgate serve`` with a token, other programs, and what they cost.
 
-Not here: what is asked of it (``office``).
+Not here: what is asked of them (``office``, ``mcp``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-import httpx
 import psutil
 
 from benchmarks import archive
@@ -44,23 +43,57 @@ class Server:
 
 @asynccontextmanager
 async def served(database: Path) -> AsyncIterator[Server]:
-    """``toolgate serve`` on ``database``."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    config = database.with_name("office.toml")
+    """``toolgate serve`` on ``database``, with the tools of the office."""
+    whose = ("--id", "olga", "--tenant", archive.TENANT, "--roles", ROLES)
+    scopes = [word for scope in ("call", "approve", "operate", "admin") for word in ("--scope", scope)]
+    async with gate(database, tools="benchmarks.archive:TOOLS", whose=(*whose, *scopes)) as server:
+        yield server
+
+
+@asynccontextmanager
+async def gate(
+    database: Path, *, tools: str, whose: tuple[str, ...], more: str = "", pins: str | None = None
+) -> AsyncIterator[Server]:
+    """``toolgate serve`` on ``database`` with ``tools`` (an import path) and ``more`` of configuration.
+
+    ``whose``: options of ``toolgate tokens create``, for the token. ``pins``: an upstream whose tools are pinned first.
+    """
+    port = free_port()
+    config = database.with_suffix(".toml")
     config.write_text(
-        f'tools = ["benchmarks.archive:TOOLS"]\nstore = "sqlite:///{database.name}"\n\n'
-        f'[server]\nlisten = "127.0.0.1:{port}"\n'
+        f'tools = ["{tools}"]\nstore = "sqlite:///{database.name}"\n\n'
+        f'[server]\nlisten = "127.0.0.1:{port}"\n{more}'
     )
-    token = await _token(config)
-    said = database.with_name("serve.log")
-    with said.open("wb") as log:
-        process = await _start("serve", "--config", str(config), complaints=log)
+    token = await _token(config, whose)
+    if pins is not None:
+        pinning = await _start("toolgate", "upstreams", "pin", pins, "--yes", "--config", str(config))
+        assert await pinning.wait() == 0, f"the tools of {pins} were not pinned"
+    words = ("toolgate", "serve", "--config", str(config))
+    async with program(*words, port=port, log=database.with_suffix(".log")) as process:
+        yield Server(url=f"http://127.0.0.1:{port}", token=token, process=process)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+@asynccontextmanager
+async def program(*words: str, port: int, log: Path) -> AsyncIterator[psutil.Process]:
+    """``python -m words``, from when it answers on ``port``; ended on leaving.
+
+    Raises:
+        RuntimeError: with the end of its ``log``, if it does not answer in time.
+    """
+    with log.open("wb") as complaints:
+        process = await _start(*words, complaints=complaints)
     try:
-        url = f"http://127.0.0.1:{port}"
-        if not await _answers(url, process):
-            raise RuntimeError(f"the server did not start: {said.read_text()[-2000:]}")
-        yield Server(url=url, token=token, process=psutil.Process(process.pid))
+        if not await _answers(port, process):
+            said = await asyncio.to_thread(log.read_text)
+            raise RuntimeError(f"the server did not start: {said[-2000:]}")
+        yield psutil.Process(process.pid)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -73,18 +106,16 @@ async def _start(
     complaints: IO[bytes] | int = asyncio.subprocess.DEVNULL,
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "toolgate", *words),
+        *(sys.executable, "-m", *words),
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=out,
         stderr=complaints,
     )
 
 
-async def _token(config: Path) -> str:
+async def _token(config: Path, whose: tuple[str, ...]) -> str:
     made = await _start(
-        *("tokens", "create", "--id", "olga", "--tenant", archive.TENANT, "--roles", ROLES),
-        *(word for scope in ("call", "approve", "operate", "admin") for word in ("--scope", scope)),
-        *("--config", str(config)),
+        *("toolgate", "tokens", "create", *whose, "--config", str(config)),
         out=asyncio.subprocess.PIPE,
         complaints=asyncio.subprocess.PIPE,
     )
@@ -94,13 +125,18 @@ async def _token(config: Path) -> str:
     return found[0]
 
 
-async def _answers(url: str, process: asyncio.subprocess.Process) -> bool:
+async def _answers(port: int, process: asyncio.subprocess.Process) -> bool:
+    """Whether it says anything in time, in HTTP: a socket may listen before there is anybody to answer."""
     until = time.monotonic() + _START
-    async with httpx.AsyncClient(base_url=url) as client:
-        while time.monotonic() < until and process.returncode is None:
-            try:
-                if (await client.get("/healthz")).is_success:
-                    return True
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
+    while time.monotonic() < until and process.returncode is None:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
+            answer = await reader.read()
+        except OSError:
+            await asyncio.sleep(0.05)
+            continue
+        writer.close()
+        if answer:
+            return True
     return False

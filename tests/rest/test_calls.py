@@ -316,7 +316,7 @@ async def test_a_query_that_does_not_fit_is_refused_by_name(desk: Desk, query: s
         b'{"arguments": {}, "workflow_id": "a\\u0000b"}',
         b'{"arguments": {}, "workflow_id": "a\\u202eb"}',
         b'\xff{"arguments": {}}',
-        b'{"arguments": ' + b"9" * 5000 + b"}",
+        b'{"arguments": {}, "workflow_id": ' + b"9" * 5000 + b"}",
     ],
 )
 async def test_a_body_that_does_not_fit_is_no_call(desk: Desk, body: bytes) -> None:

@@ -23,6 +23,8 @@ from toolgate.surfaces.http.metrics import Metrics
 from toolgate.surfaces.http.office import open_office
 from toolgate.surfaces.http.server import Server
 from toolgate.surfaces.http.settings import BODY_LIMIT, ServerSettings
+from toolgate.surfaces.mcp.around import standing
+from toolgate.surfaces.mcp.http import McpHttp
 from toolgate.surfaces.rest.endpoints import routes as rest_routes
 
 if TYPE_CHECKING:
@@ -76,11 +78,14 @@ async def serve(
             metrics = Metrics()
             await metrics.begin(gateway)
             office = open_office(gateway, known)
-            app = build_app(office, routes=all_routes(office), pages=refusal_page, metrics=metrics)
+            mcp = McpHttp(office, around=standing())
+            routes = [*mcp.routes(), *all_routes(office)]
+            app = build_app(office, routes=routes, pages=refusal_page, metrics=metrics)
             link = await _link(gateway, settings, known, tenant)
             serving = Serving(settings=known, address=address, tools=_all_tools(gateway), link=link)
             server = Server(app, office.closing, when_open=lambda: when_open(serving))
-            await server.serve(sockets=[listening])
+            async with mcp.running():
+                await server.serve(sockets=[listening])
 
 
 def bound(settings: Settings, listen: Address | None = None) -> socket.socket:
@@ -145,6 +150,7 @@ def server_settings(settings: Settings, address: Address) -> ServerSettings:
         trusted_proxies=said.trusted_proxies.value if said.trusted_proxies else (),
         metrics=said.metrics.value if said.metrics else "protected",
         body_limit=said.body_limit.value if said.body_limit else BODY_LIMIT,
+        issuers=(settings.auth.oidc.issuer,) if settings.auth.oidc else (),
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from toolgate.domain.principal import Declined, Principal
+from toolgate.operations.tokens import PREFIX
 from toolgate.surfaces.http.marks import client_of
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class Credentials:
         found = _BEARER.fullmatch(sent[0].strip())
         if len(sent) > 1 or found is None or len(found[1]) > LONGEST:
             return NotSignedIn("the Authorization header has to be: Bearer <token>, once")
-        return await self._checked(self._authenticate, found[1], client_of(request))
+        return await self._checked(
+            self._authenticate, found[1], client_of(request), in_place=_is_ours(found[1])
+        )
 
     async def session(self, request: HTTPConnection) -> Principal | NotSignedIn:
         """The principal of a browser's request."""
@@ -94,11 +97,13 @@ class Credentials:
             return await self.bearer(request)
         return await self.session(request)
 
-    async def _checked(self, check: Check, credential: str, address: str) -> Principal | NotSignedIn:
+    async def _checked(
+        self, check: Check, credential: str, address: str, *, in_place: bool = False
+    ) -> Principal | NotSignedIn:
         mark = hashlib.blake2b(credential.encode(), key=self._key, digest_size=16).digest()
         if mark not in self._known and (wait := self._throttle.wait(address)) > 0:
             return NotSignedIn("too many credentials from here opened nothing; wait", wait)
-        found = await self._gate.operate(check, credential)
+        found = await (self._gate.look if in_place else self._gate.operate)(check, credential)
         if isinstance(found, Declined):
             # One that worked until now has ended, which is nobody's guess; nor is an issuer that cannot be asked.
             if found.why != "conflict" and self._known.pop(mark, found) is found:
@@ -109,3 +114,8 @@ class Credentials:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return found
+
+
+def _is_ours(credential: str) -> bool:
+    """Whether it is a token of this gate, single rows of the ledger; an issuer is asked in the gateway's loop."""
+    return credential.startswith(PREFIX)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from toolgate.domain.caller import Caller
     from toolgate.domain.outcome import Outcome
     from toolgate.domain.principal import Declined, Principal
+    from toolgate.domain.progress import Progress
     from toolgate.domain.tool import Tool
 
 P = ParamSpec("P")
@@ -34,13 +35,26 @@ class Gate(Protocol):
         rationale: str | None = None,
         trace: str | None = None,
         surface: str = "rest",
+        progress: Progress | None = None,
+        on_received: Callable[[str], object] | None = None,
     ) -> Outcome[Any]:
-        """Send one request through the pipeline. ``arguments`` may be JSON bytes, which the gate parses strictly."""
+        """Send one request through the pipeline. ``arguments`` may be JSON bytes, which the gate parses strictly.
+
+        ``progress(done, total, note)`` is called in any thread; ``on_received`` at once, with the id for ``cancel``.
+        """
+
+    def cancel(self, call_id: str) -> None:
+        """Nobody waits for this call any more: what was not dispatched, and a read, is given up. From any thread."""
 
     async def operate(
         self, operation: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run ``operation(world, …)`` in the gateway's service loop, from any loop."""
+
+    async def look(
+        self, operation: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run an operation that only looks up single rows of the ledger, here and now: a hop would cost more."""
 
     async def operate_near_tools(
         self, operation: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs

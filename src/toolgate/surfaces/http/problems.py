@@ -73,6 +73,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
                 ErrorType.IDEMPOTENCY_IN_FLIGHT: (409, "The same action is running"),
                 ErrorType.IDEMPOTENCY_CONFLICT: (409, "The key was used with something else"),
                 ErrorType.TIMEOUT: (504, "The tool took too long"),
+                ErrorType.CANCELLED: (409, "Nobody waited for it any more"),
                 ErrorType.UPSTREAM_UNAVAILABLE: (502, "What the tool depends on is away"),
                 ErrorType.TOOL_ERROR: (422, "The tool could not do it"),
                 ErrorType.INVALID_RESULT: (502, "The tool's result was withheld"),

@@ -32,6 +32,7 @@ class ServerSettings:
         trusted_proxies: who may say in X-Forwarded-For on whose behalf they ask.
         metrics: whether ``/metrics`` asks for a credential from other machines.
         body_limit: bytes.
+        issuers: who gives credentials for this server besides itself; clients are told.
     """
 
     host: str
@@ -44,6 +45,7 @@ class ServerSettings:
     body_limit: int = BODY_LIMIT
     request_seconds: float = REQUEST_SECONDS
     body_seconds: float = BODY_SECONDS
+    issuers: tuple[str, ...] = ()
 
     @property
     def secure(self) -> bool:

@@ -150,7 +150,7 @@ def event_stream(
         return busy.response(request)
 
     async def still_there() -> bool:
-        return _same(principal, await identify(request))
+        return is_same(principal, await identify(request))
 
     told = _told(office, last_event_id(request), still_there, telling)
     return _Stream(told, office.streams, principal)
@@ -218,7 +218,7 @@ def _whose(by: Principal) -> tuple[str, str, str | None]:
     return by.tenant, by.id, by.agent
 
 
-def _same(before: Principal, now: Principal | NotSignedIn) -> bool:
+def is_same(before: Principal, now: Principal | NotSignedIn) -> bool:
     """Whether the stream was opened for what this person may see now."""
     return (
         isinstance(now, Principal)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +18,7 @@ from toolgate.operations.withdraw import withdraw
 from toolgate.ports import CallFilter
 from toolgate.surfaces.http.marks import may_take, request_id_of
 from toolgate.surfaces.http.problems import MEDIA_TYPE, Problem, unsuccessful
-from toolgate.surfaces.http.streams import next_of
+from toolgate.surfaces.http.waiting import wait_for_end
 from toolgate.surfaces.rest.answers import ApprovalBody, CallInfo, CallList, OutcomeBody, StoryBody
 from toolgate.surfaces.rest.cursors import cursor_of, link_to_next, place_of
 from toolgate.surfaces.rest.endpoint import Answer, Asked, NoBody, Reply
@@ -154,25 +153,15 @@ async def get(asked: Asked[WaitQuery, NoBody]) -> Reply:
             return busy
         may_take(asked.request, wait + MARGIN)
         with asked.office.waits.held(asked.by):
-            seen = await _wait(asked, wait)
+            office = asked.office
+            seen = await wait_for_end(
+                office.gate, office.feed, office.closing, asked.id, by=asked.by, seconds=wait
+            )
     return seen if isinstance(seen, Declined) else Answer(content=OutcomeBody(seen.outcome))
 
 
 async def _look(asked: Asked[Any, Any]) -> Seen | Declined:
     return await asked.office.gate.operate(see_call, asked.id, by=asked.by)
-
-
-async def _wait(asked: Asked[WaitQuery, NoBody], seconds: float) -> Seen | Declined:
-    """Look, then look again only when the trail says something of this call, and once more at the end."""
-    office, loop = asked.office, asyncio.get_running_loop()
-    until = loop.time() + seconds
-    async with office.feed.watch(lambda event: event.call_id == asked.id) as watch:
-        while True:
-            seen = await _look(asked)
-            left = until - loop.time()
-            if isinstance(seen, Declined) or seen.ended or left <= 0 or office.closing.begun:
-                return seen
-            await next_of(watch, office.closing, left)
 
 
 async def story(asked: Asked[Query, NoBody]) -> Reply:

@@ -7,13 +7,13 @@ here: which forms there are (``requests``), and how large, slow or deep a body m
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from toolgate.domain.canonical import UnfitJson, parse_json
+from toolgate.surfaces.http.members import judged_later, slices
 from toolgate.surfaces.http.problems import FieldError, Problem
 from toolgate.surfaces.rest.requests import Body, OneOf, Query
 
@@ -27,8 +27,6 @@ _Place = tuple[int | str, ...]
 _MOST_ERRORS: Final = 20
 _LONGEST_NAME: Final = 100
 _JSON: Final = re.compile(r"application/json(\s*;.*)?", re.IGNORECASE)
-_SPACE: Final = re.compile(r"[ \t\r\n]*")
-_decoder: Final = json.JSONDecoder()
 
 
 def read_query(request: Request, form: type[Q]) -> Q | Problem:
@@ -77,67 +75,9 @@ def members(raw: bytes, *, kept_raw: frozenset[str] = frozenset()) -> dict[str, 
     except UnicodeDecodeError:
         raise UnfitJson("", "not valid UTF-8") from None
     return {
-        name: _judged_later(value) if name in kept_raw else parse_json(value, max_bytes=len(raw))
-        for name, value in _slices(text).items()
+        name: judged_later(value) if name in kept_raw else parse_json(value, max_bytes=len(raw))
+        for name, value in slices(text).items()
     }
-
-
-def _judged_later(value: str) -> Any:
-    """What the value says, or, where that cannot be said strictly, its bytes: the gate refuses and records them."""
-    try:
-        return parse_json(value)
-    except UnfitJson:
-        return value.encode()
-
-
-def _slices(text: str) -> dict[str, str]:
-    """Each member of the object that ``text`` is, as the text of its value."""
-    at = _after(text, 0, "{", "an object begins with {")
-    found: dict[str, str] = {}
-    if text[at : at + 1] == "}":
-        _end(text, at + 1)
-        return found
-    while True:
-        name, after = _value(text, at)
-        if not isinstance(name, str) or name in found:
-            raise UnfitJson("", "an object has names, each once")
-        begin = _after(text, after, ":", "a name is followed by :")
-        _, end = _value(text, begin)
-        found[name] = text[begin:end]
-        at = _skip(text, end)
-        if text[at : at + 1] == "}":
-            _end(text, at + 1)
-            return found
-        at = _after(text, at, ",", "members are parted by ,")
-
-
-def _value(text: str, at: int) -> tuple[Any, int]:
-    try:
-        return _decoder.raw_decode(text, at)
-    except json.JSONDecodeError as fault:
-        reason = fault.msg[:1].lower() + fault.msg[1:]
-        problem = f"not JSON: {reason} (line {fault.lineno}, column {fault.colno})"
-    except (RecursionError, ValueError):
-        # A number of thousands of digits is refused by Python itself.
-        problem = "a value is too large to read"
-    raise UnfitJson("", problem)  # out of the handler: the decoder's error carries the whole input
-
-
-def _after(text: str, at: int, sign: str, otherwise: str) -> int:
-    at = _skip(text, at)
-    if text[at : at + 1] != sign:
-        raise UnfitJson("", f"not JSON: {otherwise}")
-    return _skip(text, at + 1)
-
-
-def _end(text: str, at: int) -> None:
-    if _skip(text, at) != len(text):
-        raise UnfitJson("", "something follows the object")
-
-
-def _skip(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return at if found is None else found.end()
 
 
 def _kept_raw(form: type[BaseModel]) -> frozenset[str]:

@@ -16,7 +16,8 @@ from toolgate.surfaces.http.problems import Problem
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MOST_LEVELS: Final = 64
+MOST_LEVELS: Final = 66
+"""Those that a call's arguments may have (64), and the two that a message puts around them."""
 _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -51,6 +52,8 @@ class FlatJson:
 
 def is_deeper(raw: bytes, levels: int) -> bool:
     """Whether ``raw`` opens more than ``levels`` brackets within each other."""
+    if raw.count(b"{") + raw.count(b"[") <= levels:
+        return False
     depth = 0
     for found in _STRING_OR_BRACKET.finditer(raw):
         piece = found[0]

@@ -34,21 +34,21 @@ class OwnOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it."""
-        if scope["method"] in SAFE or (why := self._why_not(Headers(scope=scope))) is None:
+        if scope["method"] in SAFE or (why := why_not(Headers(scope=scope), self._origins)) is None:
             await self.app(scope, receive, send)
             return
         await Problem(code="cross_origin", detail=why).response(Request(scope))(scope, receive, send)
 
-    def _why_not(self, headers: Headers) -> str | None:
-        origins, site = headers.getlist("origin"), headers.get("sec-fetch-site", "").lower()
-        if site and site not in _OURS:
-            return "the browser says that another site's page sends it"
-        if origins == ["null"]:
-            return None if site == "same-origin" else "its Origin is hidden, and nothing else vouches for it"
-        if len(origins) > 1 or any(origin.lower() not in self._origins for origin in origins):
-            return "its Origin is another site's; only pages of this server may send this"
-        if not (origins or site) and "cookie" in headers:
-            return (
-                "a request with a cookie has to carry an Origin; programs send Authorization: Bearer instead"
-            )
-        return None
+
+def why_not(headers: Headers, ours: frozenset[str]) -> str | None:
+    """Why a request with these ``headers`` was not sent by a page of ``ours``, or by none; None where it was."""
+    origins, site = headers.getlist("origin"), headers.get("sec-fetch-site", "").lower()
+    if site and site not in _OURS:
+        return "the browser says that another site's page sends it"
+    if origins == ["null"]:
+        return None if site == "same-origin" else "its Origin is hidden, and nothing else vouches for it"
+    if len(origins) > 1 or any(origin.lower() not in ours for origin in origins):
+        return "its Origin is another site's; only pages of this server may send this"
+    if not (origins or site) and "cookie" in headers:
+        return "a request with a cookie has to carry an Origin; programs send Authorization: Bearer instead"
+    return None

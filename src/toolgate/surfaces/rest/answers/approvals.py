@@ -73,6 +73,7 @@ class ApprovalBody(BaseModel):
     workflow_id: str
     claimed_reason: Annotated[str | None, Field(description="the model's own words: its claim")]
     requires_role: str
+    own: Annotated[bool, Field(description="whoever asked confirms it themself; nobody else may")]
     quorum: int
     state: Annotated[str, Field(description="pending, approved, denied, expired, cancelled or consumed")]
     ended_by: Annotated[

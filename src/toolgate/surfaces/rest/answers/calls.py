@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import ConfigDict, Field, RootModel
 
+from toolgate.domain.outcome_schema import ANYBODY, MEMBERS
 from toolgate.surfaces.rest.answers.approvals import ApprovalBody
 from toolgate.surfaces.rest.answers.content import Content, Json, Next, Time, rfc3339
 
@@ -25,34 +26,8 @@ class OutcomeBody(RootModel[Json]):
         frozen=True,
         json_schema_extra={
             "type": "object",
-            "required": ["ok", "status", "effect"],
-            "properties": {
-                "ok": {"type": "boolean"},
-                "status": {
-                    "enum": [
-                        "running",
-                        "succeeded",
-                        "refused",
-                        "pending_approval",
-                        "started",
-                        "failed",
-                        "unknown",
-                    ]
-                },
-                "effect": {"enum": ["none", "applied", "unknown"]},
-                "advice": {"type": "string"},
-                "call_id": {"type": "string"},
-                "result": {},
-                "error_type": {"type": "string"},
-                "message": {"type": "string"},
-                "code": {"type": "string"},
-                "approval_id": {"type": "string"},
-                "job_id": {"type": "string"},
-                "expires_at": {"type": "string", "format": "date-time"},
-                "retry_after_s": {"type": "number"},
-                "replayed": {"type": "boolean"},
-                "truncated": {"type": "boolean"},
-            },
+            "required": list(ANYBODY),
+            "properties": {name: dict(member) for name, member in MEMBERS.items()},
             "additionalProperties": True,
         },
     )

@@ -25,7 +25,9 @@ class ToolInfo(Content):
     usable: Annotated[bool, Field(description="whether you may call it")]
     now: Annotated[
         Literal["ready", "set_aside", "unavailable"],
-        Field(description="whether its upstream could run it now; `set_aside`: it changed since it was reviewed"),
+        Field(
+            description="whether its upstream could run it now; `set_aside`: it changed since it was reviewed"
+        ),
     ]
     input_schema: Annotated[Json, Field(description="JSON Schema 2020-12")]
     output_schema: Json | None

@@ -1,0 +1,73 @@
+"""``get_call``: how a call stands, for the model that asked for it. Answered as REST answers ``GET /v1/calls/{id}``.
+
+Not here: what is known of a call (``operations.see_call``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from toolgate.domain.outcome import ErrorType, unsuccessful
+from toolgate.domain.principal import Declined
+from toolgate.operations.see_call import see_call
+from toolgate.surfaces.http.waiting import wait_for_end
+from toolgate.surfaces.mcp.listing import LONGEST_ID, MAX_WAIT
+
+if TYPE_CHECKING:
+    from toolgate.domain.principal import Principal
+    from toolgate.operations.see_call import Seen
+    from toolgate.surfaces.mcp.service import Service
+
+
+async def look(service: Service, arguments: Any, *, by: Principal) -> dict[str, Any]:
+    """The ``CallToolResult``: how the call stands, once it ended or ``wait_seconds`` are over."""
+    if (why := _unfit(arguments)) is not None:
+        return _refused(ErrorType.INVALID_ARGUMENTS, "", why)
+    call_id, seconds = arguments["call_id"], arguments.get("wait_seconds", 0)
+    seen: Seen | Declined
+    if not seconds:
+        seen = await service.gate.operate(see_call, call_id, by=by)
+    else:
+        if (busy := service.waits.why_not(by)) is not None:
+            return _refused(ErrorType.OVERLOADED, call_id, busy.detail, retry_after=busy.retry_after)
+        with service.waits.held(by):
+            seen = await wait_for_end(
+                service.gate, service.feed, service.closing, call_id, by=by, seconds=seconds
+            )
+    if isinstance(seen, Declined):
+        return _refused(ErrorType.UNKNOWN_TOOL, call_id, "There is no such call.")
+    return as_result(seen.outcome)
+
+
+def as_result(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of an answer as a ``CallToolResult``."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    failed = body.get("status") in {"refused", "failed", "unknown"}
+    return {
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": dict(body),
+        "isError": failed,
+    }
+
+
+def _refused(
+    error_type: ErrorType, call_id: str, words: str, *, retry_after: float | None = None
+) -> dict[str, Any]:
+    refusal = unsuccessful(error_type, call_id=call_id, message=words, retry_after=retry_after)
+    return dict(refusal.to_mcp())
+
+
+def _unfit(arguments: Any) -> str | None:
+    """Why the arguments do not fit the schema that ``tools/list`` shows."""
+    if not isinstance(arguments, dict):
+        return "the arguments must be one JSON object"
+    if unknown := sorted(arguments.keys() - {"call_id", "wait_seconds"}):
+        return f"{unknown[0][:LONGEST_ID]}: there is no such argument; it takes call_id and wait_seconds"
+    call_id, seconds = arguments.get("call_id"), arguments.get("wait_seconds", 0)
+    if not isinstance(call_id, str) or not 0 < len(call_id) <= LONGEST_ID:
+        return f"call_id: a text of 1 to {LONGEST_ID} characters, from the answer of the call"
+    if type(seconds) is not int or not 0 <= seconds <= MAX_WAIT:
+        return f"wait_seconds: an integer from 0 to {MAX_WAIT}"
+    return None

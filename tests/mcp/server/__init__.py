@@ -1,0 +1,1 @@
+"""The gate as an MCP server, asked by real clients."""
