@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger("toolgate")
 
 
-async def serve_stdio(settings: Settings, secret: str, source: BinaryIO, sink: BinaryIO) -> str | None:
+async def serve_stdio(
+    settings: Settings, secret: str, source: BinaryIO, sink: BinaryIO, *, workflow: str | None = None
+) -> str | None:
     """Serve until the client leaves, or SIGINT or SIGTERM; then settle what the gate runs.
 
-    Why nobody was served, in words for whoever started it; None otherwise.
+    Why nobody was served, in words for whoever started it; None otherwise. ``workflow``: the piece of work of each
+    call that names none.
     """
     async with Gateway.from_config(*settings.files) as gateway:
         by = await gateway.operate(authenticate, secret)
@@ -40,7 +43,10 @@ async def serve_stdio(settings: Settings, secret: str, source: BinaryIO, sink: B
         who = by.id if by.agent is None else f"{by.id} through {by.agent}"
         _log.info("serving %d tools over stdio for %s of %s", tools, who, by.tenant)
         surface = McpStdio(
-            open_service(gateway), lambda: gateway.operate(authenticate, secret), around=standing()
+            open_service(gateway),
+            lambda: gateway.operate(authenticate, secret),
+            around=standing(),
+            workflow=workflow,
         )
         await _until_told(surface.serve(source, sink))
         _log.info("the client has left; settling what is on its way")

@@ -49,7 +49,18 @@ _YOUNG = 10_000
     is_flag=True,
     help=f"Serve one MCP client over standard input and output, as whom {TOKEN_VARIABLE} says.",
 )
-def serve(settings: Settings, listen: str | None, tenant: str, stdio: bool) -> None:  # noqa: FBT001 - click's parameter
+@click.option(
+    "--workflow",
+    metavar="ID",
+    help="With --stdio: the piece of work that calls belong to which name none.",
+)
+def serve(
+    settings: Settings,
+    listen: str | None,
+    tenant: str,
+    stdio: bool,  # noqa: FBT001 - click's parameter
+    workflow: str | None,
+) -> None:
     """Serve the tools over HTTP: MCP and REST for programs, the console for people.
 
     Without [auth] it listens on this machine alone, and prints a link that signs you in once. SIGINT (Ctrl+C) or
@@ -58,8 +69,12 @@ def serve(settings: Settings, listen: str | None, tenant: str, stdio: bool) -> N
     if stdio:
         if listen is not None:
             misused("--stdio listens nowhere; take --listen out")
-        _serve_stdio(settings)
+        if workflow is not None and (problem := name_problem(workflow, of="--workflow")):
+            misused(problem)
+        _serve_stdio(settings, workflow)
         return
+    if workflow is not None:
+        misused("--workflow is for --stdio; over HTTP each request names its own")
     try:
         from toolgate.bootstrap.server import serve as run  # noqa: PLC0415 - the whole server, and an extra
     except ModuleNotFoundError as missing:
@@ -75,7 +90,7 @@ def serve(settings: Settings, listen: str | None, tenant: str, stdio: bool) -> N
             settings,
             listen=address,
             tenant=tenant,
-            when_open=lambda serving: _announce(settings, serving, tenant),
+            when_open=lambda serving: _begun(settings, serving, tenant),
         )
     )
     click.echo("toolgate has stopped; every call on its way was settled or is recorded as unknown")
@@ -87,7 +102,7 @@ def _is_missing(missing: ModuleNotFoundError) -> NoReturn:
     misused(f"the server needs {missing.name}, which is not installed; install toolgate[server]")
 
 
-def _serve_stdio(settings: Settings) -> None:
+def _serve_stdio(settings: Settings, workflow: str | None) -> None:
     """Standard output carries the protocol and nothing else, whatever a tool prints; logs go to stderr."""
     secret = os.environ.pop(TOKEN_VARIABLE, "").strip()
     if not secret:
@@ -104,7 +119,7 @@ def _serve_stdio(settings: Settings) -> None:
     except ModuleNotFoundError as missing:
         _is_missing(missing)
     log_to(sys.stderr)
-    why = asyncio.run(serve_stdio(settings, secret, source, sink))
+    why = asyncio.run(serve_stdio(settings, secret, source, sink, workflow=workflow))
     if why is not None:
         no(f"{TOKEN_VARIABLE}: {why}")
 
@@ -131,8 +146,13 @@ def _address(said: str) -> Address:
     return address
 
 
+def _begun(settings: Settings, serving: Serving, tenant: str) -> None:
+    _spare_the_collector()
+    _announce(settings, serving, tenant)
+
+
 def _spare_the_collector() -> None:
-    """Look through what is loaded by now no more: it stays, and cost each request a tenth to find that out again.
+    """Look no more through what is loaded by now: it stays, and to find that out again cost a tenth of each request.
 
     A server makes little that only the collector finds, so it may come less often, too.
     """
@@ -142,7 +162,6 @@ def _spare_the_collector() -> None:
 
 
 def _announce(settings: Settings, serving: Serving, tenant: str) -> None:
-    _spare_the_collector()
     url = serving.settings.public_url
     tools = len(serving.tools)
     held = sum(tool.contract.approval is not None for tool in serving.tools)

@@ -331,3 +331,50 @@ def test_a_credential_that_is_not_enough_ends_it_with_a_word(
 
     assert (ended, answers) == (1, [])
     assert words in log
+
+
+@pytest.mark.req("X3.12")
+def test_a_host_that_starts_the_process_may_name_the_piece_of_work_of_calls_that_name_none(
+    folder: Path,
+) -> None:
+    secret = token(folder)
+    asked = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "pay", "arguments": {"order": 1}}},
+        {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {
+            "name": "pay", "arguments": {"order": 1}, "_meta": meta("another")}},
+    ]  # fmt: skip
+    served = subprocess.run(
+        [*PROGRAM, "serve", "--stdio", "--workflow", "req_7"],
+        cwd=folder,
+        input="".join(json.dumps(message) + "\n" for message in asked),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        env=os.environ | {"TOOLGATE_TOKEN": secret},
+        check=True,
+    )
+
+    answers = {said["id"]: said for said in map(json.loads, served.stdout.splitlines()) if "id" in said}
+    assert [answers[id]["result"]["structuredContent"]["status"] for id in (2, 3)] == ["succeeded"] * 2
+    assert sorted(row["workflow_id"] for row in calls(folder)) == ["another", "req_7"]
+
+
+@pytest.mark.req("X3.12")
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["serve", "--workflow", "req_7"], "--workflow is for --stdio"),
+        (["serve", "--stdio", "--workflow", "a\nb"], "--workflow"),
+    ],
+)
+def test_a_piece_of_work_that_cannot_be_named_so_is_refused_before_anything_is_served(
+    words: list[str], why: str, folder: Path
+) -> None:
+    refused = ran(*words, folder=folder)
+
+    assert refused.returncode == 2
+    assert why in refused.stderr
+    assert refused.stdout == ""

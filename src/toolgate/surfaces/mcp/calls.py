@@ -95,7 +95,9 @@ def _workflow(meta: Mapping[str, Any], asked: Asked) -> Any:
         return Malformed(
             f"_meta {WORKFLOW!r} and the header {WORKFLOW_HEADER} name two pieces of work; send one"
         )
-    return header if said is None else said
+    if said is not None:
+        return said
+    return asked.workflow if header is None else header
 
 
 def _trace(said: object) -> str | None:

@@ -46,9 +46,20 @@ Identify = Callable[[], Awaitable["Principal | Declined"]]
 
 
 class McpStdio:
-    """The gate for one client at the other end of two pipes."""
+    """The gate for one client at the other end of two pipes.
 
-    def __init__(self, service: Service, identify: Identify, *, around: Around | None = None) -> None:
+    ``workflow``: the piece of work of each call that names none.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        identify: Identify,
+        *,
+        around: Around | None = None,
+        workflow: str | None = None,
+    ) -> None:
+        self._workflow = workflow
         self._service = service
         self._identify = identify
         self._server = mcp_server(service, around=around)
@@ -131,7 +142,11 @@ class McpStdio:
             self._answered(id)
 
         asked = Asked(
-            by=by, surface=SURFACE, request_id=None if id is None else str(id), arguments=taken.arguments
+            by=by,
+            surface=SURFACE,
+            request_id=None if id is None else str(id),
+            workflow=self._workflow,
+            arguments=taken.arguments,
         )
         return SessionMessage(
             message, metadata=ServerMessageMetadata(request_context=asked, on_request_unanswered=unanswered)
