@@ -232,9 +232,15 @@ def test_following_the_tail_ends_with_the_keyboard(shop: Shop) -> None:
     run(*shop.with_config(("tokens", "create", "--id", "u-maya")))
     words = [sys.executable, "-m", "toolgate", "audit", "tail", "--follow", "--json"]
     env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=shop.folder, env=env
-    ) as child:
+    # A shell's background job ignores the keyboard, and so would what it starts.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        started = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=shop.folder, env=env
+        )
+    finally:
+        signal.signal(signal.SIGINT, ours)
+    with started as child:
         assert child.stdout is not None
         first = [json.loads(child.stdout.readline())["event"] for _ in range(2)]
         run(*shop.with_config(("tokens", "create", "--id", "u-omar")))

@@ -35,11 +35,12 @@ _log = logging.getLogger("toolgate")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """A listed tool that does not stand behind the gate, and why, with what to do about it."""
+    """A listed tool that does not stand behind the gate, and why, with what to do about it. ``off``: as it was said."""
 
     upstream: str
     tool: str
     why: str
+    off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +137,8 @@ def open_upstreams(settings: Settings, clock: Clock, *, lazily: bool = False) ->
     """
     plan = plan_upstreams(settings, read_lock(lock_path(settings)))
     for left in plan.left:
+        if left.off:
+            continue
         _log.warning("upstream %s: %s is not behind the gate: %s", left.upstream, left.tool, left.why)
     fleet = Fleet(plan.berths, clock=clock, lazily=lazily)
     return fleet.with_tools(settings.tightened(fleet.tools, upstreams=True))
@@ -146,7 +149,7 @@ def _placed(upstream: str, overlay: Overlay, pinned: PinnedTool | None) -> Place
         return Left(upstream=upstream, tool=overlay.tool, why=why)
 
     if not overlay.enabled:
-        return left("it is switched off (enabled = false)")
+        return Left(upstream=upstream, tool=overlay.tool, why="switched off (enabled = false)", off=True)
     if pinned is None:
         return left(
             f"nobody has pinned it; read it, and run `toolgate upstreams pin {upstream} {overlay.tool}`"
@@ -212,7 +215,9 @@ async def look(upstream: UpstreamSettings, clock: Clock) -> Seen:
         listed = await connection.tools()
         state = connection.state()
     except UpstreamDown as down:
-        return Seen(definitions={}, broken={}, down=down.reason)
+        return Seen(
+            definitions={}, broken={}, down=down.reason.removeprefix(f"{upstream.name} is unavailable: ")
+        )
     finally:
         await connection.close()
     live, broken = definitions_of(listed)
@@ -233,12 +238,13 @@ class Reviewed:
 def review(definition: Definition, overlay: Overlay | None, others: Iterable[str]) -> Reviewed:
     """What a person should read before this definition is pinned.
 
-    Where an overlay says what the tool is in its own words, the upstream's description reaches no model, and its text
-    is not held against it.
+    Where an overlay says what the tool is in its own words, the upstream's description (and its title, where the
+    overlay gives one too) reaches no model, and its text is not held against it.
     """
     looked_at = definition
     if overlay is not None and overlay.description is not None:
-        looked_at = replace(definition, description="", title=None)
+        own_title = any(key == "title" for key, _ in overlay.said)
+        looked_at = replace(definition, description="", title=None if own_title else definition.title)
     strict = strict_outside(definition.input_schema)
     made = shapes_of(definition)
     return Reviewed(

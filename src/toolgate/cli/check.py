@@ -17,7 +17,7 @@ from rich.console import Console
 
 from toolgate.cli.check_formats import as_json, as_sarif
 from toolgate.cli.check_table import print_report
-from toolgate.cli.check_target import definitions_in, is_file, tools_in
+from toolgate.cli.check_target import definitions_in, is_file, served_by, tools_in
 from toolgate.cli.exits import Exit
 from toolgate.cli.plain import print_json
 from toolgate.cli.rehearsal import rehearse
@@ -35,9 +35,10 @@ from toolgate.operations.check_tools import check_definitions, check_tools, wher
 def check(target: str, output: str | None) -> None:
     """Ask eleven questions about each tool of TARGET; every no is a defect.
 
-    TARGET is package.module, package.module:name (tools, a gateway, or a function that makes one), or a JSON file of
-    tool definitions as MCP's tools/list answers. Modules are looked for in the working directory first. No tool is
-    run. Exit codes: 0 clean, 1 defects, 2 unreadable.
+    TARGET is package.module, package.module:name (tools, a gateway, or a function that makes one), a toolgate.toml for
+    all that it serves, tools of upstreams as pinned, or a JSON file of tool definitions as MCP's tools/list answers.
+    Modules are looked for in the working directory first. No tool is run and no upstream reached. Exit codes: 0 clean,
+    1 defects, 2 unreadable.
     """
     report = _report(target)
     if output == "json":
@@ -50,8 +51,16 @@ def check(target: str, output: str | None) -> None:
 
 
 def _report(target: str) -> Report:
+    path = Path(target)
+    if path.suffix == ".toml":
+        written, foreign = served_by(path)
+        here = Source(file=_relative(path) or path.name)
+        return check_tools(
+            [*written, *foreign],
+            rehearse=rehearse,
+            source_of=lambda tool: here if tool in foreign else _source(tool),
+        )
     if is_file(target):
-        path = Path(target)
         return check_definitions(definitions_in(path), source=Source(file=_relative(path) or path.name))
     return check_tools(tools_in(target), rehearse=rehearse, source_of=_source)
 

@@ -19,7 +19,9 @@ from typing import Any, Final, TypeAlias
 import click
 
 from toolgate.bootstrap import Gateway
+from toolgate.bootstrap.tools import upstreams_of
 from toolgate.cli.exits import Exit
+from toolgate.config import load_settings
 from toolgate.domain.canonical import UnfitJson, parse_json
 from toolgate.domain.checklist import Exhibit, read_definitions
 from toolgate.domain.errors import ConfigurationError, ToolgateError
@@ -28,7 +30,8 @@ from toolgate.domain.tool import Tool
 
 MAX_FILE: Final = 16 * 1024 * 1024
 _HOW: Final = (
-    "package.module, package.module:name (tools, a gateway, or a function that makes one) or a .json file"
+    "package.module, package.module:name (tools, a gateway, or a function that makes one), a toolgate.toml "
+    "or a .json file"
 )
 
 AnyTool: TypeAlias = Tool[Any, Any]
@@ -54,6 +57,24 @@ def definitions_in(path: Path) -> tuple[Exhibit, ...]:
         raise Unreadable(f"{path.name} cannot be read: {fault.strerror or type(fault).__name__}") from fault
     except (UnfitJson, ConfigurationError) as unfit:
         raise Unreadable(f"{path.name}: {unfit}") from unfit
+
+
+def served_by(path: Path) -> tuple[list[AnyTool], list[AnyTool]]:
+    """All that a configuration serves, tightened by its overrides: of its code, and of upstreams. None is reached.
+
+    Raises:
+        Unreadable: if it cannot be read, or serves nothing.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            settings = load_settings(path)
+            upstreams = upstreams_of(settings)
+            found = settings.tools(), list(upstreams.tools) if upstreams is not None else []
+    except ToolgateError as fault:
+        raise Unreadable(redact_text(str(fault))) from fault
+    if not any(found):
+        raise Unreadable(f"{path.name} serves no tool")
+    return found
 
 
 def is_file(target: str) -> bool:

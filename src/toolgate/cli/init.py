@@ -43,5 +43,6 @@ def init(directory: Path) -> None:
         f"Written: {', '.join(str(directory / name) for name in WRITTEN)}\n\nGo on:\n{go}"
         "  toolgate check first_tools:tools     ask the eleven questions of both tools\n"
         "  toolgate serve                       serve them; it prints a link to the console\n"
-        "  toolgate tokens create --id ana --roles support     a credential for whoever calls them"
+        "  toolgate tokens create --id ana --roles support     a credential for whoever calls them\n"
+        "  toolgate upstreams add NAME -- COMMAND…             put an MCP server behind the gate, too"
     )

@@ -126,7 +126,10 @@ async def acting(
         )
     row = await look_up(store, keys, secret, kinds=BEARERS)
     if isinstance(row, str):
-        no(f"the token in {TOKEN_VARIABLE} is unknown, expired or revoked")
+        no(
+            f"the token in {TOKEN_VARIABLE} is unknown, expired or revoked; whoever owns the key file makes another: "
+            "toolgate tokens create --id ID --roles ROLE"
+        )
     return stands_for(row, agents)
 
 

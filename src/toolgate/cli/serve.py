@@ -121,7 +121,7 @@ def _serve_stdio(settings: Settings, workflow: str | None) -> None:
     log_to(sys.stderr)
     why = asyncio.run(serve_stdio(settings, secret, source, sink, workflow=workflow))
     if why is not None:
-        no(f"{TOKEN_VARIABLE}: {why}")
+        no(f"what {TOKEN_VARIABLE} holds opens nothing: {why}")
 
 
 def _wire() -> tuple[BinaryIO, BinaryIO]:

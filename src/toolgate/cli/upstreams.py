@@ -5,12 +5,14 @@ Not here: pinning (``upstreams_pin``), adding (``upstreams_add``), and any rule 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from toolgate.adapters.clock import SystemClock
+from toolgate.adapters.upstreams.fleet import Berth
 from toolgate.bootstrap.upstreams import Plan, Seen, lock_path, look, plan_upstreams, read_lock
 from toolgate.cli.exits import Exit, misused
 from toolgate.cli.options import as_json, asynchronous, configured
@@ -20,13 +22,23 @@ from toolgate.cli.upstreams_add import add
 from toolgate.cli.upstreams_pin import pin
 from toolgate.config import Settings
 from toolgate.config.upstreams import UpstreamSettings
+from toolgate.domain.names import label
 from toolgate.domain.redaction import redact_text
 from toolgate.domain.upstream.lock import Difference, Lock, differences
 
 
 @click.group()
-def upstreams() -> None:
+@click.pass_context
+def upstreams(context: click.Context) -> None:
     """Put MCP servers behind the gate, pin what their tools are, and see what changed since."""
+    logger = logging.getLogger("toolgate")
+    logger.addFilter(_is_no_retry)
+    context.call_on_close(lambda: logger.removeFilter(_is_no_retry))
+
+
+def _is_no_retry(record: logging.LogRecord) -> bool:
+    """These commands try once, and say themselves what is not there."""
+    return "next try" not in str(record.msg)
 
 
 upstreams.add_command(add)
@@ -46,20 +58,38 @@ async def list_(settings: Settings, live: bool, as_json: bool) -> None:  # noqa:
         print_json([_described(each, plan, seen.get(each.name)) for each in settings.upstreams])
         return
     rows: list[tuple[tuple[str, str], tuple[str, str]]] = []
+    drifted = False
     for upstream in settings.upstreams:
         rows.append(((upstream.name, upstream.kind), (upstream.shown, _standing(seen.get(upstream.name)))))
         for berth in plan.berths:
             if berth.name == upstream.name:
+                changed = _changed(berth, seen.get(upstream.name))
+                drifted = drifted or bool(changed)
                 rows += [
-                    (("  " + placed.name, placed.contract.effect.value), ("pinned", ""))
+                    (
+                        ("  " + placed.name, placed.contract.effect.value),
+                        ("set aside", changed[placed.tool]) if placed.tool in changed else ("pinned", ""),
+                    )
                     for placed in berth.placed
                 ]
         rows += [
-            (("  " + left.tool, ""), ("not behind the gate", left.why))
+            (("  " + left.tool, ""), (left.why, "") if left.off else ("not behind the gate", left.why))
             for left in plan.left
             if left.upstream == upstream.name
         ]
     print_rows((("upstream", "tool"), ("how", "state")), rows, empty="No upstreams.")
+    if drifted:
+        click.echo("\nWhat changed: toolgate upstreams diff")
+
+
+def _changed(berth: Berth, seen: Seen | None) -> dict[str, str]:
+    """Placed tools that are not as they were pinned, each with what happened to it, where somebody looked."""
+    if seen is None or seen.down is not None:
+        return {}
+    names = {placed.tool for placed in berth.placed}
+    live = {tool: made for tool, made in seen.definitions.items() if tool in names}
+    pinned = {tool: held for tool, held in berth.pinned.items() if tool in names}
+    return {each.tool: each.words for each in differences(pinned, live)}
 
 
 def _standing(seen: Seen | None) -> str:
@@ -69,14 +99,17 @@ def _standing(seen: Seen | None) -> str:
 
 
 def _described(upstream: UpstreamSettings, plan: Plan, seen: Seen | None) -> dict[str, Any]:
-    placed = next(berth.placed for berth in plan.berths if berth.name == upstream.name)
+    berth = next(berth for berth in plan.berths if berth.name == upstream.name)
+    changed = _changed(berth, seen)
     left = [each for each in plan.left if each.upstream == upstream.name]
     described: dict[str, Any] = {
         "name": upstream.name,
         "kind": upstream.kind,
         "how": upstream.shown,
         "tools": [
-            {"tool": each.tool, "name": each.name, "effect": each.contract.effect.value} for each in placed
+            {"tool": each.tool, "name": each.name, "effect": each.contract.effect.value}
+            | ({"set_aside": changed.get(each.tool)} if seen is not None else {})
+            for each in berth.placed
         ],
         "left": [{"tool": each.tool, "why": each.why} for each in left],
     }
@@ -123,8 +156,13 @@ async def _compared(upstream: UpstreamSettings, lock: Lock) -> tuple[Seen, tuple
     if seen.down is not None:
         return seen, ()
     pinned = {tool: held for tool, held in lock.tools(upstream.name).items() if tool in upstream.overlays}
-    live = {tool: made for tool, made in seen.definitions.items() if tool in upstream.overlays}
-    return seen, differences(pinned, live)
+    wanted = {tool for tool, overlay in upstream.overlays.items() if overlay.enabled} | set(pinned)
+    live = {tool: made for tool, made in seen.definitions.items() if tool in wanted}
+    nowhere = wanted - {*pinned, *live, *seen.broken}
+    return seen, (
+        *differences(pinned, live),
+        *(Difference(tool=tool, kind="missing") for tool in sorted(nowhere)),
+    )
 
 
 def _json(upstream: UpstreamSettings, seen: Seen, changes: Sequence[Difference]) -> dict[str, Any]:
@@ -154,13 +192,19 @@ def _print(upstream: UpstreamSettings, seen: Seen, changes: Sequence[Difference]
         click.echo(f"{upstream.name}: unavailable: {printable(redact_text(seen.down))}")
         return
     for tool, why in seen.broken.items():
-        click.echo(f"{upstream.name}: {printable(tool)}: its definition cannot be used: {printable(why)}")
+        click.echo(
+            f"{upstream.name}: {printable(label(tool))}: its definition cannot be used: {printable(why)}"
+        )
     for each in changes:
         click.echo(f"{upstream.name}: {printable(each.tool)}: {each.words}")
         if each.kind == "changed":
-            click.echo("\n".join(f"    {printable(redact_text(line))}" for line in each.diff()))
-    if not changes:
+            # Whole, and nothing masked: what is shown here is what every model would be told.
+            click.echo("\n".join(f"    {printable(line)}" for line in each.diff()))
+    if not changes and not seen.broken:
         click.echo(f"{upstream.name}: as pinned")
+    closed = sum(not overlay.enabled for overlay in upstream.overlays.values())
+    if closed:
+        click.echo(f"{upstream.name}: {closed} switched off (enabled = false)")
     unlisted = sorted(set(seen.definitions) - set(upstream.overlays))
     if unlisted:
         click.echo(

@@ -17,7 +17,7 @@ from toolgate.adapters.clock import SystemClock
 from toolgate.bootstrap.upstreams import look, write_text
 from toolgate.cli.exits import Exit, misused, no
 from toolgate.cli.options import as_json, asynchronous
-from toolgate.cli.plain import print_json, printable
+from toolgate.cli.plain import one_line, print_json, printable
 from toolgate.config import DEFAULT_FILE, read_text_settings
 from toolgate.config.mcp_servers import Imported, Wanted, read_servers, upstream_name
 from toolgate.config.upstream_text import proposal_text, section_text
@@ -27,6 +27,8 @@ from toolgate.domain.errors import ConfigurationError
 from toolgate.domain.redaction import redact_text
 
 MAX_FILE = 1024 * 1024
+_BEGINNING = 'store = "sqlite:///toolgate.db"\n'
+"""What a file that is not there yet begins with: a store that keeps what was agreed to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ async def add(
     """
     path = Path(config)
     before = _read(path)
+    fresh = before is _BEGINNING
     imported = _asked(name, command, url, env, source)
     added, text = [], before
     skipped = [each for each in imported if each.skipped is not None]
@@ -95,6 +98,8 @@ async def add(
     if as_json:
         print_json(_json(path, added, skipped, written=not dry_run and text != before))
     else:
+        if fresh and added:
+            click.echo(f"+ {_BEGINNING}")
         _print(path, added, skipped, dry_run=dry_run)
     return Exit.NO if skipped and not added else Exit.OK
 
@@ -145,7 +150,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return ""
+        return _BEGINNING
     except (OSError, UnicodeDecodeError) as fault:
         raise ConfigurationError(f"{path}: it cannot be read ({type(fault).__name__})") from None
 
@@ -164,6 +169,10 @@ async def _made(each: Imported, text: str, path: Path, *, looking: bool) -> Adde
         )
     if not looking:
         return Added(name=each.name, text=section, wanted=each.wanted, why="it was not asked for its tools")
+    if each.wanted and "url" in (each.section or {}):
+        # A foreign file must not have what lies in a variable sent to an address that nobody has read yet.
+        unread = "what it would be sent from the environment was not sent yet; read its address first"
+        return Added(name=each.name, text=section, wanted=each.wanted, why=unread)
     upstream = _known(each.name, _joined(text, section), path)
     assert upstream is not None
     proposals, tools, why = await _proposed(upstream)
@@ -209,18 +218,25 @@ def _print(path: Path, added: Sequence[Added], skipped: Sequence[Imported], *, d
         click.echo()
     for each in added:
         said = "would be added to" if dry_run else "is in"
-        click.echo(f"{each.name}: {said} {path}; {len(each.tools)} tools proposed, none of them open")
+        click.echo(f"{each.name}: {said} {path}{_proposals(each)}")
         if each.why is not None:
             click.echo(f"  no tools are proposed: {printable(each.why)}")
-            click.echo(f"  once it is there: toolgate upstreams add {each.name}")
         for wanted in each.wanted:
-            click.echo(f"  export {wanted.variable}=…  # {printable(wanted.why)}")
+            click.echo(f"  export {wanted.variable}=…  # {printable(one_line(wanted.why))}")
+        if each.why is not None:
+            click.echo(f"  once that is mended: toolgate upstreams add {each.name}")
     for left in skipped:
         click.echo(f"{left.name}: skipped: {left.skipped}")
     if any(each.tools for each in added):
         click.echo(
             "Review each proposed tool in the file, take out its enabled = false, then: toolgate upstreams pin"
         )
+
+
+def _proposals(each: Added) -> str:
+    if not each.tools:
+        return ""
+    return f"; {len(each.tools)} tools proposed, none of them open"
 
 
 def _json(

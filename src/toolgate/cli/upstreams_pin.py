@@ -30,7 +30,7 @@ from toolgate.cli.plain import print_json, printable
 from toolgate.config import Settings
 from toolgate.config.upstreams import UpstreamSettings
 from toolgate.domain.redaction import redact_text
-from toolgate.domain.upstream.lock import Difference, Lock, PinnedTool, differences, visible
+from toolgate.domain.upstream.lock import Difference, Lock, PinnedTool, differences, escaped, visible
 from toolgate.domain.upstream.scan import RULES
 
 
@@ -73,6 +73,7 @@ async def pin(
 ) -> int:
     """Pin the listed tools as they are now, after showing what they are and what the scan found.
 
+    Those that are switched off (enabled = false) are shown by --dry-run, and pinned only by name.
     A running gateway takes the new pins when it starts again.
     """
     if unknown := sorted(set(accept) - set(RULES)):
@@ -84,7 +85,7 @@ async def pin(
         known = ", ".join(each.name for each in settings.upstreams) or "none"
         misused(f"there is no upstream {name!r}; the configuration names {known}")
     seen = {each.name: await look(each, SystemClock()) for each in upstreams}
-    cases = [case for each in upstreams for case in _cases(each, tools, lock, seen, accept)]
+    cases = [case for each in upstreams for case in _cases(each, tools, lock, seen, accept, closed=dry_run)]
     pinned = []
     for case in cases:
         if not as_json:
@@ -103,7 +104,13 @@ async def pin(
 
 
 def _cases(
-    upstream: UpstreamSettings, tools: Sequence[str], lock: Lock, seen: dict[str, Seen], accept: Iterable[str]
+    upstream: UpstreamSettings,
+    tools: Sequence[str],
+    lock: Lock,
+    seen: dict[str, Seen],
+    accept: Iterable[str],
+    *,
+    closed: bool,
 ) -> list[Case]:
     there = seen[upstream.name]
     if unlisted := sorted(set(tools) - set(upstream.overlays)):
@@ -113,7 +120,11 @@ def _cases(
         )
     if there.down is not None:
         return []
-    return [_case(upstream, tool, lock, seen, frozenset(accept)) for tool in tools or upstream.overlays]
+    held = lock.tools(upstream.name)
+    meant = tools or [
+        tool for tool, overlay in upstream.overlays.items() if overlay.enabled or closed or tool in held
+    ]
+    return [_case(upstream, tool, lock, seen, frozenset(accept)) for tool in meant]
 
 
 def _case(
@@ -180,18 +191,24 @@ def _with(lock: Lock, cases: Sequence[Case], upstreams: Sequence[UpstreamSetting
 
 def _show(case: Case) -> None:
     difference, reviewed = case.difference, case.reviewed
-    click.echo(f"{case.upstream}: {printable(case.tool)}: {difference.words if difference else 'as pinned'}")
+    words = "" if reviewed is None else ": as pinned"
+    if difference is not None and difference.words != case.why_not:
+        words = f": {difference.words}"
+    click.echo(click.style(f"{case.upstream}: {printable(case.tool)}{words}", bold=True))
     if difference is not None and difference.after is not None:
         lines = visible(difference.after) if difference.kind == "new" else difference.diff()
-        click.echo("\n".join(f"    {printable(redact_text(line))}" for line in lines))
+        # Whole, and nothing masked: what is shown here is what every model would be told.
+        click.echo("\n".join(f"    {printable(line)}" for line in lines))
     for found in reviewed.findings if reviewed is not None else ():
         shown = f": {printable(redact_text(found.excerpt))}" if found.excerpt else ""
         title = RULES[found.rule].title
-        click.echo(f"  {found.severity} [{found.rule}] {printable(found.where)} {title}{shown}")
+        where = "it" if found.where == "annotations" else escaped(found.where)
+        click.echo(f"  {found.severity} [{found.rule}] {where} {title}{shown}")
     for note in reviewed.notes if reviewed is not None and difference is not None else ():
         click.echo(f"  made stricter: {printable(note)}")
     if case.why_not is not None:
         click.echo(f"  not pinned: {printable(case.why_not)}")
+    click.echo()
 
 
 def _conclude(
@@ -199,6 +216,10 @@ def _conclude(
 ) -> None:
     for name, why in down.items():
         click.echo(f"{name}: unavailable: {printable(redact_text(why))}")
+    if not cases:
+        if not down:
+            click.echo("Nothing to pin: no tool is listed and switched on (without enabled = false)")
+        return
     said = "would be pinned" if dry_run else f"are pinned in {path}"
     click.echo(f"{len(pinned)} of {len(cases)} tools {said}")
 

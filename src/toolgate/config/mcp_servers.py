@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from toolgate.config.upstreams import REFERENCES, looks_secret
 from toolgate.domain.errors import ConfigurationError
-from toolgate.domain.secret_shapes import may_hold_secret, scrub
+from toolgate.domain.secret_shapes import may_hold_secret, scrub, secret_name
 
 _PLACEHOLDER: Final = re.compile(r"\$\{(?:(env|input):)?([A-Za-z_][A-Za-z0-9_.-]*)\}")
 _HOLDERS: Final = ("mcpServers", "servers", "context_servers")
@@ -52,7 +52,8 @@ def read_servers(document: Any) -> tuple[Imported, ...]:
         )
     if len(servers) > MAX_SERVERS:
         raise ConfigurationError(f"more than {MAX_SERVERS} servers")
-    return tuple(_Server(name, entry).imported() for name, entry in servers.items())
+    taken: dict[str, str] = {}
+    return tuple(_Server(name, entry, taken).imported() for name, entry in servers.items())
 
 
 def _servers(document: Any) -> Mapping[str, Any]:
@@ -72,8 +73,11 @@ def upstream_name(name: str) -> str:
 
 
 class _Server:
-    def __init__(self, name: str, entry: Any) -> None:
+    """One entry. ``taken`` holds what each variable stands for, so that no server is given another's secret."""
+
+    def __init__(self, name: str, entry: Any, taken: dict[str, str]) -> None:
         self.said = name
+        self.taken = taken
         self.name = upstream_name(name)
         self.entry = entry
         self.wanted: dict[str, Wanted] = {}
@@ -98,7 +102,7 @@ class _Server:
         section: dict[str, Any] = {"command": entry["command"]}
         arguments = entry.get("args", [])
         if isinstance(arguments, list) and arguments:
-            section["args"] = [self._argument(str(item), place) for place, item in enumerate(arguments)]
+            section["args"] = self._arguments([str(item) for item in arguments])
         if isinstance(environment := entry.get("env"), Mapping) and environment:
             section["env"] = {
                 str(key): self._value(str(key), str(value), f"env.{key}")
@@ -123,29 +127,44 @@ class _Server:
             section["headers"] = headers
         return section
 
-    def _argument(self, value: str, place: int) -> str:
-        if _PLACEHOLDER.search(value) or (may_hold_secret(value) and scrub(value, len(value)) != value):
+    def _arguments(self, values: list[str]) -> list[str]:
+        """Each argument; one that is, or stands behind a flag named as, a secret becomes a reference."""
+        before = ["", *values]
+        return [
+            self._argument(value, place, named=_flag_of_secret(before[place]))
+            for place, value in enumerate(values)
+        ]
+
+    def _argument(self, value: str, place: int, *, named: bool) -> str:
+        assigned, equals, given = value.partition("=")
+        secret = (named and not value.startswith("-")) or (bool(equals and given) and _names_secret(assigned))
+        shaped = may_hold_secret(value) and scrub(value, len(value)) != value
+        if secret or shaped or _PLACEHOLDER.search(value) or value.startswith(REFERENCES):
             return self._value(f"ARG_{place}", value, f"args[{place}]", secret=True)
         return value
 
     def _value(
         self, key: str, value: str, where: str, *, secret: bool = False, variable: str | None = None
     ) -> str:
-        if value.startswith(REFERENCES):
-            return value
+        # A client knows no such reference: there it is plain text, and here it would fetch something else.
+        secret = secret or value.startswith(REFERENCES)
         placeholder = _PLACEHOLDER.fullmatch(value)
         if placeholder is not None:
-            return self._reference(_variable(placeholder[2]), f"what {where} takes from {placeholder[0]}")
+            words = f"what {where} takes from {placeholder[0]}"
+            return self._reference(_variable(placeholder[2]), words, placeholder[0])
         if secret or _PLACEHOLDER.search(value) or looks_secret(key, value):
             named = (
                 _variable(key)
                 if variable is None and not secret
                 else _variable(f"{self.name}_{variable or key}")
             )
-            return self._reference(named, f"the value that stands at {self.said}.{where} in that file")
+            return self._reference(named, f"the value that stands at {self.said}.{where} in that file", value)
         return value
 
-    def _reference(self, variable: str, why: str) -> str:
+    def _reference(self, variable: str, why: str, value: str) -> str:
+        if self.taken.setdefault(variable, value) != value:
+            variable = _variable(f"{self.name}_{variable}")
+            self.taken.setdefault(variable, value)
         self.wanted.setdefault(variable, Wanted(variable=variable, why=why))
         return f"env:{variable}"
 
@@ -154,6 +173,15 @@ class _Server:
 
     def _skipped(self, why: str) -> Imported:
         return Imported(name=self.name, section=None, skipped=why)
+
+
+def _names_secret(flag: str) -> bool:
+    """Whether ``--api-key`` or ``API_KEY`` is the name of a secret."""
+    return secret_name(flag.lstrip("-").replace("-", "_")) is not None
+
+
+def _flag_of_secret(argument: str) -> bool:
+    return argument.startswith("--") and "=" not in argument and _names_secret(argument)
 
 
 def _variable(name: str) -> str:

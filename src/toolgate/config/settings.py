@@ -93,9 +93,7 @@ class Settings:
         hook = _hook(self.may_decide_path, "a function (person, facts) -> bool | Denied")
         return cast("Decider | None", hook)
 
-    def tightened(
-        self, tools: Iterable[Tool[Any, Any]], *, upstreams: bool = False
-    ) -> list[Tool[Any, Any]]:
+    def tightened(self, tools: Iterable[Tool[Any, Any]], *, upstreams: bool = False) -> list[Tool[Any, Any]]:
         """``tools`` under the overrides that name them: those of the code, or with ``upstreams`` those of upstreams.
 
         Raises:
@@ -163,7 +161,9 @@ def _read(path: Path) -> Sections:
         with path.open("rb") as file:
             raw = file.read(_MAX_FILE + 1)
     except FileNotFoundError:
-        raise ConfigurationError(f"{path}: there is no such file; name one, or write it") from None
+        raise ConfigurationError(
+            f"{path}: there is no such file; name another, or write one with `toolgate init`"
+        ) from None
     except OSError as fault:
         raise ConfigurationError(f"{path}: it cannot be read: {fault.strerror}") from None
     if len(raw) > _MAX_FILE:

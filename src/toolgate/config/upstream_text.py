@@ -84,8 +84,11 @@ def _value(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """A basic string of TOML 1.0: as in JSON, and DEL escaped."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A basic string of TOML 1.0: as in JSON, and what does not show escaped, so that nothing hides from a review."""
+    return "".join(
+        char if char.isprintable() else f"\\U{ord(char):08x}"
+        for char in json.dumps(value, ensure_ascii=False)
+    )
 
 
 __all__ = ["proposal_text", "section_text"]

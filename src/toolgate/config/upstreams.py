@@ -215,7 +215,11 @@ class UpstreamSettings:
         """
         said = {key: READERS[key](given.value, given.where) for key, given in self.said.items()}
         known = {new: said[old] for old, new in _FIELDS.items() if old in said}
-        return StdioSettings(**known) if self.kind == "stdio" else HttpSettings(**known)
+        if self.kind != "stdio":
+            return HttpSettings(**known)
+        # Not where the gateway was started: a client that starts it chooses that folder, and paths in args follow it.
+        known.setdefault("cwd", str(self.said["command"].where.source.folder.absolute()))
+        return StdioSettings(**known)
 
     @property
     def shown(self) -> str:

@@ -28,13 +28,14 @@ from tests.upstreams.servers.raw_http import (
 )
 from toolgate.adapters.upstreams.connection import (
     ConnectionFailure,
+    ListOutdated,
     Lost,
     NoAnswer,
     NotSent,
     RpcError,
     UpstreamDown,
 )
-from toolgate.adapters.upstreams.kept import LIST_TIMEOUT
+from toolgate.adapters.upstreams.kept import LIST_TIMEOUT, MAX_LIST
 from toolgate.domain.errors import ConfigurationError, UsageError
 from toolgate.domain.upstream.settings import Bearer, ClientCredentials, HttpSettings
 from toolgate.testing import FakeClock
@@ -245,7 +246,12 @@ VERDICTS: dict[str, tuple[Callable[[Request], bytes], type[ConnectionFailure]]] 
     "202 to a request": (lambda _: reply(202), Lost),
     "an error of the protocol": (lambda r: reply(200, error(r, -32603, "no")), RpcError),
     "an error with a status": (lambda r: reply(400, error(r, -32602, "no")), RpcError),
-    "a header that does not match": (lambda r: reply(400, error(r, -32020, "no")), NotSent),
+    "a header that does not match": (lambda r: reply(400, error(r, -32020, "no")), ListOutdated),
+    "a header that does not match, said with success": (
+        lambda r: reply(200, error(r, -32020, "no")),
+        RpcError,
+    ),
+    "another version, said with success": (lambda r: stream(error(r, -32022, "no")), RpcError),
     "garbage": (lambda _: reply(200, b"<html>"), Lost),
     "a wrong kind": (lambda _: reply(200, b"hello", kind="text/plain"), Lost),
     "compressed": (lambda r: reply(200, said(r, "ok"), content_encoding="gzip"), Lost),
@@ -269,6 +275,7 @@ async def test_what_a_server_answers_is_judged_by_what_may_have_run(opened: Open
 
         assert type(failure) is verdict
         assert "127.0.0" not in failure.reason
+        assert len(server.asked(CALL)) == 1  # never sent again by itself
 
 
 @pytest.mark.req("M6.22")
@@ -346,6 +353,23 @@ async def test_a_handshake_that_hangs_is_given_up(opened: Opened) -> None:
         assert "no answer" in (connection.state().reason or "")
 
 
+@pytest.mark.req("M6.23", "M6.28")
+async def test_a_list_of_great_pages_is_given_up(opened: Opened) -> None:
+    page = 1 << 20
+
+    async def great(request: Request, writer: Writer) -> None:
+        tools = [{"name": "t", "inputSchema": {"type": "object"}, "_meta": {"x": "x" * page}}]
+        cursor = int(request.message["params"].get("cursor", 0)) + 1
+        writer.write(reply(200, result(request, {"tools": tools, "nextCursor": str(cursor)})))
+
+    async with RawServer(acts={"tools/list": great}) as server:
+        connection = await opened.ready(at(server), clock=FakeClock())
+
+        with pytest.raises(UpstreamDown, match="longer than"):
+            await connection.tools()
+        assert len(server.asked("tools/list")) <= MAX_LIST // page + 1
+
+
 @pytest.mark.req("M6.23")
 async def test_a_list_that_hangs_is_given_up(opened: Opened) -> None:
     clock = FakeClock()
@@ -376,7 +400,9 @@ async def test_a_list_without_an_end_is_given_up(opened: Opened) -> None:
 
 
 @pytest.mark.req("M6.27")
-async def test_an_expired_session_is_renewed_once_and_each_call_sent_again_once(opened: Opened) -> None:
+async def test_an_expired_session_is_renewed_once_and_no_call_sent_on_the_new_one_unjudged(
+    opened: Opened,
+) -> None:
     server = RawServer(modern=False, session="old")
 
     async def check(request: Request, writer: Writer) -> None:
@@ -388,10 +414,13 @@ async def test_an_expired_session_is_renewed_once_and_each_call_sent_again_once(
     server.acts[CALL] = check
     async with server:
         connection = await opened.ready(at(server))
-        server.session = "new"
+        server.session, told = "new", opened.changes
 
+        failures = await asyncio.gather(*(failure_of(connection) for _ in range(8)))
         answers = await asyncio.gather(*(call(connection, "ok") for _ in range(8)))
 
+        assert {type(failure) for failure in failures} == {ListOutdated}
+        assert opened.changes == told + 1  # whoever compares lists compares it before a call is sent again
         assert [text(answer) for answer in answers] == ["ok"] * 8
         assert len(server.asked("initialize")) == 2
         assert len(server.asked(CALL)) <= 16
@@ -400,14 +429,14 @@ async def test_an_expired_session_is_renewed_once_and_each_call_sent_again_once(
 
 
 @pytest.mark.req("M6.27")
-async def test_a_session_that_is_always_gone_is_tried_twice_and_no_more(opened: Opened) -> None:
+async def test_a_session_that_is_always_gone_is_renewed_once_for_each_try(opened: Opened) -> None:
     gone = answering(lambda r: reply(404, error(r, -32001, "Session not found")))
     async with RawServer(modern=False, session="s", acts={CALL: gone}) as server:
         connection = await opened.ready(at(server))
 
-        await failure_of(connection)
+        assert type(await failure_of(connection)) is ListOutdated
 
-        assert len(server.asked(CALL)) == 2
+        assert len(server.asked(CALL)) == 1
         assert len(server.asked("initialize")) == 2
         await connection.close()
 

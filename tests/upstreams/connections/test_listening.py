@@ -9,7 +9,9 @@ import pytest
 
 from tests.upstreams.connections.conftest import Opened, call, text, until
 from tests.upstreams.servers.raw_http import RawServer, Request, event, reply, result, stream
+from toolgate.adapters.upstreams.listening import LONGEST_PAUSE
 from toolgate.domain.upstream.settings import HttpSettings
+from toolgate.testing import FakeClock
 
 Writer = asyncio.StreamWriter
 CHANGED = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
@@ -109,4 +111,28 @@ async def test_a_server_that_tells_of_no_changes_is_not_listened_to(opened: Open
         await call(connection, "ok")
 
         assert server.asked(LEGACY) == []
+        await connection.close()
+
+
+@pytest.mark.req("M6.23")
+@pytest.mark.parametrize("modern", [True, False], ids=["modern", "handshake"])
+async def test_a_server_that_wants_no_pause_between_its_streams_gets_one(
+    opened: Opened, modern: bool
+) -> None:
+    telling, clock = Telling(modern=modern), FakeClock()
+
+    async def hurried(request: Request, writer: Writer) -> None:
+        writer.write(stream(end=False) + event(None, id="e1", retry=0))
+        telling.streams.append(writer)
+        writer.close()
+
+    telling.server.acts[telling.what] = hurried
+    async with telling.server as server:
+        connection = await opened.ready(HttpSettings(url=server.url), clock=clock)
+        await until(lambda: telling.streams)
+
+        assert [text(await call(connection, "ok")) for _ in range(50)] == ["ok"] * 50
+        assert len(server.asked(telling.what)) == 1
+        clock.advance(LONGEST_PAUSE)
+        await until(lambda: len(telling.streams) == 2)
         await connection.close()

@@ -306,7 +306,10 @@ async def test_an_upstream_that_hangs_holds_up_neither_another_nor_its_own_other
 
 
 @pytest.mark.req("M6.23", "M6.24")
-@pytest.mark.parametrize(("how", "says"), [("die", "no configuration found"), ("hang", "no answer")])
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [("die", "no configuration found"), ("stack", "Error: Cannot find module"), ("hang", "no answer")],
+)
 async def test_an_upstream_that_cannot_start_is_down_with_its_reason(
     opened: Opened, how: str, says: str
 ) -> None:
@@ -480,3 +483,20 @@ def test_settings_do_not_show_what_may_be_secret() -> None:
     settings = StdioSettings(command="npx", args=("--key=s3cret",), env={"TOKEN": "s3cret"})
 
     assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.req("M6.26", "X3.21")
+async def test_what_an_upstream_was_given_in_confidence_is_in_no_reason_and_no_error_of_it(
+    opened: Opened,
+) -> None:
+    connection = opened(evil("legacy", "tell-password", env={"PASSWORD": "correct horse battery"}))
+    await until(lambda: connection.state().phase == "down")
+    assert "correct horse" not in (connection.state().reason or "")
+    assert "could not log in as [redacted" in (connection.state().reason or "")
+
+    well = await opened.ready(evil(env={"PASSWORD": "correct horse battery"}))
+    failed = await call(well, "tell-password")
+    with pytest.raises(RpcError) as caught:
+        await call(well, "tell-password-as-error")
+    assert failed.is_error
+    assert "correct horse" not in f"{failed} {caught.value}"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from toolgate.adapters.upstreams.deadline import Deadline
 from toolgate.adapters.upstreams.failures import Lost
 from toolgate.adapters.upstreams.header_names import safe_value
-from toolgate.adapters.upstreams.messages import Answer, Notice, Question, Stray, heard
+from toolgate.adapters.upstreams.messages import MAX_BATCH, Answer, Notice, Question, Stray, heard
 from toolgate.adapters.upstreams.questions import NEWS_INTERVAL, News
 from toolgate.adapters.upstreams.sse import Event, EventReader
 from toolgate.testing import FakeClock
@@ -45,6 +45,27 @@ def test_events_are_the_same_however_a_stream_is_cut(cuts: list[int]) -> None:
 def test_an_event_over_the_limit_is_not_kept(piece: bytes) -> None:
     with pytest.raises(Lost):
         EventReader(limit=100).feed(piece)
+
+
+@pytest.mark.req("M6.23", "M6.28")
+def test_a_long_event_that_drips_is_not_read_again_for_each_drop() -> None:
+    reader = EventReader(limit=1 << 20)
+    reader.feed(b"data: " + b"x" * 1_000_000)
+    kept = reader._partial
+
+    assert [event for _ in range(100) for event in reader.feed(b"y")] == []
+    assert reader._partial is kept
+    assert reader.feed(b"\n\n") == [Event(kind="message", data=b"x" * 1_000_000 + b"y" * 100)]
+    with pytest.raises(Lost):
+        [reader.feed(b"z" * 1_000) for _ in range(2_000)]
+
+
+@pytest.mark.req("M6.23")
+def test_a_batch_of_very_many_messages_is_one_that_nobody_reads() -> None:
+    (only,) = heard(b"[" + b"1," * MAX_BATCH + b"1]")
+
+    assert isinstance(only, Stray)
+    assert len(heard(b"[1,1]")) == 2
 
 
 @pytest.mark.req("M6.21")

@@ -221,6 +221,18 @@ def test_references_are_looked_up_only_when_somebody_connects(
     assert "from the file" not in repr(settings)
 
 
+@pytest.mark.req("M1.14")
+def test_an_upstream_runs_in_the_folder_of_its_file_whoever_started_the_gateway_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (upstream,) = read(tmp_path, HEAD).upstreams
+    monkeypatch.chdir("/")
+    stdio = upstream.connection()
+
+    assert isinstance(stdio, StdioSettings)
+    assert stdio.cwd == str(tmp_path)
+
+
 def test_an_override_of_another_file_tightens_a_tool_of_an_upstream_and_knows_its_name(
     tmp_path: Path,
 ) -> None:

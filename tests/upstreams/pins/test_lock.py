@@ -92,8 +92,31 @@ def test_a_diff_shows_what_does_not_show() -> None:
     )
     diff = "\n".join(found.diff())
 
-    assert "+  By title.\\u200b\\x1b[8m" in diff
+    assert "+  | By title.\\u200b\\x1b[8m" in diff
     assert all(line.isprintable() for line in [*found.diff(), *visible(found.after)])
+
+
+def test_a_diff_shows_the_sentence_that_changed_and_tells_a_line_s_end_from_a_sentence_s() -> None:
+    long = "Find a book. " * 20
+    (found,) = differences(
+        pinned(defined(description=f"{long}By title. Soon.")),
+        {"find_book": defined(description=f"{long}By title.\nSoon.")},
+    )
+    changed = [line for line in found.diff()[2:] if line[0] in "+-"]
+
+    assert changed == ["-  : By title. ", "-  : Soon.", "+  : By title.", "+  | Soon."]
+
+
+def test_a_schema_is_shown_whole_in_lines_that_read_back() -> None:
+    deep = {
+        "type": "object",
+        "properties": {f"field_{n}": {"type": "string", "enum": ["a,b", "}"]} for n in range(9)},
+    }
+    lines = visible(defined(inputSchema=deep))
+    first, last = lines.index("inputSchema:") + 1, lines.index("outputSchema:")
+
+    assert json.loads("\n".join(lines[first:last])) == deep
+    assert max(len(line) for line in lines[first:last]) < 100
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """An MCP server over stdio that misbehaves as it is told: ``python evil.py [ERA] [AT_START]``.
 
 ERA is ``legacy`` (default), ``modern`` or ``mute-probe`` (legacy, and it never answers what it does not know).
-AT_START is what it does before anything else: ``die``, ``hang``, ``stubborn`` (ignores SIGTERM and the end of its
-input), ``grandchild`` (starts a process that outlives it), ``deaf`` (reads nothing after the handshake).
+AT_START is what it does before anything else: ``die``, ``stack`` (dies, and prints a stack), ``hang``, ``stubborn``
+(ignores SIGTERM and the end of its input), ``grandchild`` (starts a process that outlives it), ``deaf`` (reads nothing
+after the handshake).
 Otherwise the name of the tool that is called says what happens. Nothing but the standard library.
 """
 
@@ -77,6 +78,12 @@ def act(name: str, id: Any, arguments: dict[str, Any]) -> None:  # noqa: C901, P
     match name:
         case "ok":
             write(said(id, str(arguments.get("text", "ok"))))
+        case "tell-password":
+            write(
+                result(id, {"content": [{"type": "text", "text": os.environ["PASSWORD"]}], "isError": True})
+            )
+        case "tell-password-as-error":
+            write(error(id, -32000, "no entry for " + os.environ["PASSWORD"]))
         case "pid":
             write(said(id, str(os.getpid())))
         case "hang":
@@ -171,6 +178,16 @@ def start() -> None:
             sys.stderr.write("no configuration found\n")
             sys.stderr.flush()
             os._exit(2)
+        case "stack":  # as Node does it: what matters stands above the stack
+            sys.stderr.write("  throw err;\n\nError: Cannot find module '/srv/index.js'\n")
+            sys.stderr.write("".join(f"    at function_{number} (loader:{number})\n" for number in range(9)))
+            sys.stderr.write("  code: 'MODULE_NOT_FOUND',\n}\n\nNode.js v22.0.0\n")
+            sys.stderr.flush()
+            os._exit(1)
+        case "tell-password":
+            sys.stderr.write(f"could not log in as {os.environ['PASSWORD']}\n")
+            sys.stderr.flush()
+            os._exit(1)
         case "hang":
             time.sleep(3600)
         case "stubborn":

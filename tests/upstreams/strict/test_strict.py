@@ -45,6 +45,20 @@ def inner(field: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"type": "object", "properties": {"x": field}, **more}
 
 
+def fan(keyword: str, depth: int) -> dict[str, Any]:
+    """Definitions of which each refers to the next one twice."""
+    twice = {f"d{n}": {keyword: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(depth)}
+    return {**twice, f"d{depth}": {"type": "integer"}}
+
+
+def chain(length: int) -> dict[str, Any]:
+    """Definitions of which each refers to the next."""
+    return {
+        **{f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(length)},
+        f"d{length}": {"type": "integer"},
+    }
+
+
 # --- closing ----------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +241,11 @@ def test_a_schema_that_holds_itself_is_closed_at_every_level() -> None:
         (inner({"oneOf": [{"type": "integer"}, {"type": "number"}]}), "several alternatives of oneOf"),
         (inner({"type": "string", "minLength": 70_000}), "more than 65536 characters"),
         (inner({"__proto__": {}}), "reserved"),
+        (inner({"$ref": "#/$defs/d0"}, **{"$defs": fan("anyOf", 18)}), "branch more often"),
+        (inner({"$ref": "#/$defs/d0"}, **{"$defs": fan("allOf", 40)}), "written out, come to more than"),
+        (inner({"$ref": "#/$defs/d0"}, **{"$defs": chain(900)}), "lead on and on"),
+        (inner({"patternProperties": {r"(?=.*a.*b)c": {}}}), "looks around"),
+        (inner({"not": {"type": "string", "pattern": r"(?=.*a.*b)c"}}), "looks around"),
     ],
 )
 def test_what_cannot_be_held_to_it_is_refused_in_words(schema: dict[str, Any], reason: str) -> None:
@@ -403,3 +422,49 @@ def test_an_output_schema_means_the_same_afterwards(
             assert not second.is_valid(value), (made.schema, value)
         else:
             assert second.is_valid(value), (made.schema, value)
+
+
+# --- how much work it is ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("M6.23")
+def test_a_value_that_would_be_compared_without_end_is_refused_and_an_honest_tree_is_not() -> None:
+    again = {"$ref": "#/$defs/n"}
+    twice = {"n": {"type": "object", "properties": {"n": {"anyOf": [again, again, {"type": "null"}]}}}}
+    tree = {"n": {"type": "object", "properties": {"name": {"type": "string"}, "n": {"items": again}}}}
+    deep: Any = None
+    for _ in range(50):
+        deep = {"n": deep}
+    wide = {"n": [{"name": "a", "n": [{"name": "b"}] * 20}] * 100}
+
+    assert not fits(inner(again, **{"$defs": twice}), {"x": deep})
+    assert fits(inner(again, **{"$defs": twice}), {"x": {"n": {"n": None}}})
+    assert fits(inner(again, **{"$defs": tree}), {"x": wide})
+
+
+@pytest.mark.req("M6.23")
+def test_a_list_of_what_fits_none_of_very_many_alternatives_is_refused_without_telling_each() -> None:
+    shape = JsonShape.of(strict(inner({"items": {"anyOf": [{"const": n} for n in range(500)]}})), strict=True)
+    assert isinstance(shape, JsonShape)
+
+    assert shape.load(json.dumps({"x": [1] * 300}).encode()) == {"x": [1] * 300}
+    for many, kind in ((300, "union"), (1_000, "too_complex")):
+        with pytest.raises(ValidationError) as caught:
+            shape.load(json.dumps({"x": [-1] * many}).encode())
+        assert [error["type"] for error in caught.value.errors()] == [kind]
+
+
+@pytest.mark.req("M6.23")
+@pytest.mark.parametrize(
+    "pattern", [r"(?=.*a.*b)c", r"^(?:(?=a)a|b)*$", r"^a|(?!b)c", r"^a*(?=.*b)", r"(?<!a)b"]
+)
+def test_a_string_whose_pattern_looks_around_from_anywhere_is_kept_short(pattern: str) -> None:
+    made = strict(inner({"type": "string", "pattern": pattern, "maxLength": 60_000}))
+
+    assert made["properties"]["x"]["maxLength"] == 1_000
+    assert not fits(made, {"x": "a" * 60_000})
+
+
+@pytest.mark.parametrize("pattern", [r"^(?=.*[A-Z])(?=.*\d).{8,}$", r"^(?!\s*$).+", r"^(?!(?:a|b)c)d"])
+def test_a_pattern_that_looks_once_from_the_beginning_keeps_its_length(pattern: str) -> None:
+    assert strict(inner({"type": "string", "pattern": pattern}))["properties"]["x"]["maxLength"] == 65_536

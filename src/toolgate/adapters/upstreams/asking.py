@@ -1,7 +1,7 @@
 """One request over HTTP until it has its answer: a new token, a new session or a broken stream on the way included.
 
-A request is sent again only where the first was refused as such, so that nothing of it ran. Not here: what the
-connection knows between requests (``http``).
+A request is sent again only where the first was refused as such, so that nothing of it ran; a call not even then, if
+the list that it was judged by may not hold any more. Not here: what the connection knows between requests (``http``).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import aiohttp
 
 from toolgate.adapters.upstreams.dialogue import with_progress
 from toolgate.adapters.upstreams.exchange import (
+    BAD_REQUEST,
     EVENTS,
     FORBIDDEN,
     JSON,
@@ -27,7 +28,7 @@ from toolgate.adapters.upstreams.exchange import (
     refusal_of,
     whole,
 )
-from toolgate.adapters.upstreams.failures import ConnectionFailure, Lost, RpcError
+from toolgate.adapters.upstreams.failures import ConnectionFailure, ListOutdated, Lost, RpcError
 from toolgate.adapters.upstreams.messages import (
     HEADER_MISMATCH,
     Answer,
@@ -71,6 +72,7 @@ class Asking:
 
     __slots__ = (
         "_challenge",
+        "_generation",
         "_headers",
         "_id",
         "_link",
@@ -98,6 +100,7 @@ class Asking:
         self._id = 0
         self._headers: Mapping[str, str] = {}
         self._challenge: str | None = None
+        self._generation = link.generation
 
     @property
     def started(self) -> bool:
@@ -128,13 +131,15 @@ class Asking:
         if failure.status == NOT_FOUND and SESSION in self._headers and self._manner is None:
             return "session"
         mismatch = isinstance(failure, RpcError) and failure.code == HEADER_MISMATCH
-        return "headers" if mismatch and self._method == "tools/call" else None
+        # With another status it is no refusal of the request as such.
+        known = mismatch and failure.status == BAD_REQUEST and self._method == "tools/call"
+        return "headers" if known else None
 
     async def _mend(self, remedy: str) -> None:
         if remedy == "session":
             await self._link.renew(self._headers[SESSION])
         elif remedy == "headers":
-            await self._link.relearn()
+            self._link.outdate()
 
     async def _once(self, manner: Manner) -> Any:
         link = self._link
@@ -142,6 +147,8 @@ class Asking:
         params = with_progress(self._params, self._id) if self._progress else self._params
         body = request(self._id, self._method, manner.worded(params))
         self._headers = await link.headers(self._method, manner, self._params)
+        if self._method == "tools/call" and link.generation != self._generation:
+            raise ListOutdated("it began anew, and its tools have to be compared first")
         self._post = Post(link.http, link.settings, body, self._headers)
         async with self._post as response:
             if response.status != OK:

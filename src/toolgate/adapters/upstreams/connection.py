@@ -14,6 +14,7 @@ from aiohttp import ClientSession
 
 from toolgate.adapters.upstreams.failures import (
     ConnectionFailure,
+    ListOutdated,
     Lost,
     NoAnswer,
     NotSent,
@@ -37,7 +38,12 @@ from toolgate.adapters.upstreams.terms import (
     State,
 )
 from toolgate.domain.errors import UsageError
-from toolgate.domain.upstream.settings import ConnectionSettings, HttpSettings, StdioSettings
+from toolgate.domain.upstream.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    StdioSettings,
+    without_secrets,
+)
 from toolgate.ports import Clock
 
 __all__ = [
@@ -49,6 +55,7 @@ __all__ = [
     "Connection",
     "ConnectionFailure",
     "ConnectionKey",
+    "ListOutdated",
     "Lost",
     "NoAnswer",
     "NotSent",
@@ -113,6 +120,7 @@ def open_connection(
         answering=answering,
         release=release,
         jitter=jitter,
+        masked=lambda text: without_secrets(text, settings),
     )
 
 

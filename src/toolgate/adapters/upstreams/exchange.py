@@ -32,6 +32,7 @@ DRAIN_TIME: Final = 1.0
 MAX_ERROR_BODY: Final = 65_536
 
 OK: Final = 200
+BAD_REQUEST: Final = 400
 UNAUTHORIZED: Final = 401
 FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404

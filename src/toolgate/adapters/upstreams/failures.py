@@ -31,6 +31,13 @@ class NotSent(ConnectionFailure):
     """Nothing ran: nothing reached the upstream, or it refused before any tool could run."""
 
 
+class ListOutdated(NotSent):
+    """Nothing ran, and what the upstream listed may not hold any more: it began a new session, or wants other headers.
+
+    Whoever compares lists compares it again, and may then ask again.
+    """
+
+
 class Lost(ConnectionFailure):
     """It was sent, and no answer came that can be believed. Whether the tool ran cannot be told."""
 

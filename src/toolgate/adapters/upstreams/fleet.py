@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 from toolgate.adapters.upstreams.connection import (
     Called,
     Connection,
+    ListOutdated,
     NotSent,
     Progress,
     State,
@@ -71,7 +72,8 @@ class _Dock:
         self._connection: Connection | None = None
         self._checked = 0
         self._checking: asyncio.Task[str | None] | None = None
-        self._stale = False
+        self._changes = 1
+        self._judged = 0
         self._again: asyncio.Task[None] | None = None
         self._watched = frozenset(placed.tool for placed in berth.placed)
         self._last: State | None = None
@@ -114,22 +116,34 @@ class _Dock:
         progress: Progress | None,
     ) -> Called:
         """As ``Connection.call``, over a link whose list was compared."""
-        began = self._clock.monotonic()
-        connection = await self._compared()
-        if tool in self.aside:
-            # It was found only now, after the gate had asked.
-            raise ToolError(
-                "It is not the tool that was reviewed. Nothing was done.", effect="none", code=SET_ASIDE
-            )
-        left = seconds - (self._clock.monotonic() - began)
-        # No other task runs between the comparison and this line: the link is the one whose list was read.
-        return await connection.call(tool, arguments, seconds=left, meta=meta, progress=progress)
+        until = self._clock.monotonic() + seconds
+        for last in (False, True):
+            connection = await self._compared()
+            if tool in self.aside:
+                # It was found only now, after the gate had asked.
+                raise ToolError(
+                    "It is not the tool that was reviewed. Nothing was done.", effect="none", code=SET_ASIDE
+                )
+            left = until - self._clock.monotonic()
+            try:
+                # No other task runs between the comparison and this line: the link is the one whose list was read.
+                return await connection.call(tool, arguments, seconds=left, meta=meta, progress=progress)
+            except ListOutdated:
+                if last:
+                    raise
+        raise AssertionError  # pragma: no cover - the second round ends above
 
     # --- comparing ---------------------------------------------------------------------------------------------
 
     def _changed(self) -> None:
-        self._stale = True
+        self._changes += 1
         _ = self._check()
+
+    @property
+    def _fresh(self) -> bool:
+        """Whether what was found last holds: it was read over this link, and after the last change that was told."""
+        assert self._connection is not None
+        return self._judged == self._changes and self._checked == self._connection.state().connected
 
     def _check(self) -> asyncio.Task[str | None]:
         if self._checking is None or self._checking.done():
@@ -141,7 +155,7 @@ class _Dock:
         if connection is None:
             raise NotSent(f"{self.berth.name} is not open")
         for _ in range(_ROUNDS):
-            if not self._stale and self._checked and self._checked == connection.state().connected:
+            if self._fresh:
                 return connection
             if (why := await asyncio.shield(self._check())) is not None:
                 raise NotSent(why)
@@ -151,15 +165,18 @@ class _Dock:
         """Read the list and judge it; why that was not possible."""
         connection = self._connection
         assert connection is not None
-        self._stale = False
+        changes = self._changes
         try:
             listed = await connection.tools()
+            self._judge(*definitions_of(listed))
         except UpstreamDown as down:
-            self._stale = True
+            self._changes += 1
             return down.reason
-        self._checked = connection.state().connected
-        live, broken = definitions_of(listed)
-        self._judge(live, broken)
+        except BaseException:
+            # Whatever kept us from judging the list: what was judged before says nothing of it.
+            self._changes += 1
+            raise
+        self._checked, self._judged = connection.state().connected, changes
         return None
 
     def _judge(self, live: Mapping[str, Definition], broken: Mapping[str, str]) -> None:
@@ -180,7 +197,11 @@ class _Dock:
     async def _recheck(self) -> None:
         while True:
             await self._clock.sleep(RECHECK)
-            await asyncio.shield(self._check())
+            # However one comparison ends: the next one comes, and each call makes its own where this one failed.
+            checking = self._check()
+            await asyncio.wait([checking])
+            if not checking.cancelled() and (fault := checking.exception()) is not None:
+                _log.error("upstream %s: its list cannot be compared: %s", self.berth.name, label(fault))
 
 
 def definitions_of(listed: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Definition], dict[str, str]]:

@@ -18,7 +18,16 @@ import aiohttp
 
 from toolgate.adapters.upstreams.asking import Asking
 from toolgate.adapters.upstreams.deadline import Deadline
-from toolgate.adapters.upstreams.exchange import EVENTS, JSON, KEEP_ALIVE, SESSION, TROUBLE, Post, Unreachable
+from toolgate.adapters.upstreams.exchange import (
+    BAD_REQUEST,
+    EVENTS,
+    JSON,
+    KEEP_ALIVE,
+    SESSION,
+    TROUBLE,
+    Post,
+    Unreachable,
+)
 from toolgate.adapters.upstreams.failures import ConnectionFailure, NoAnswer, NotSent, RpcError
 from toolgate.adapters.upstreams.handshake import shake_hands
 from toolgate.adapters.upstreams.header_names import ParameterHeaders, safe_value
@@ -48,6 +57,13 @@ ASIDE_TIMEOUT: Final = 5.0
 MAX_ASIDE: Final = 64
 _REFUSED_AS_SUCH: Final = frozenset({HEADER_MISMATCH, UNSUPPORTED_VERSION})
 """Errors of the protocol that name a request which was refused as such (2026-07-28, basic/index, "Error Codes")."""
+
+
+def _refused_as_such(failure: ConnectionFailure) -> bool:
+    """Whether the refusal came with the status that it has to have; later, beside a 200, it proves nothing."""
+    return (
+        isinstance(failure, RpcError) and failure.code in _REFUSED_AS_SUCH and failure.status == BAD_REQUEST
+    )
 
 
 def open_session(settings: HttpSettings) -> aiohttp.ClientSession:
@@ -93,7 +109,9 @@ class HttpLink:
         self.clock = clock
         self._answering = answering
         self._counted = Strays(name)
+        self._tools_changed = tools_changed
         self.news = News(tools_changed, clock)
+        self.generation = 0
         self.manner = Manner(version=None, modern=False, capabilities=capabilities)
         self._session: str | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -214,8 +232,7 @@ class HttpLink:
             raise
         except ConnectionFailure as failure:
             self._judge(failure)
-            refused = isinstance(failure, RpcError) and failure.code in _REFUSED_AS_SUCH
-            if refused and manner is None:
+            if manner is None and _refused_as_such(failure):
                 raise NotSent(failure.reason, status=failure.status) from failure
             raise
         finally:
@@ -310,6 +327,7 @@ class HttpLink:
         self._session = None
         try:
             await self._shake()
+            self.outdate()
             await self._listen()
         except ConnectionFailure as failure:
             self._over(f"its session has expired, and no new one was to be had: {failure.reason}")
@@ -319,11 +337,10 @@ class HttpLink:
         finally:
             self._renewing = None
 
-    async def relearn(self) -> None:
-        """Read anew which parameters go into headers."""
-        page = await self.ask("tools/list", {}, seconds=ASIDE_TIMEOUT)
-        if type(page) is dict and type(tools := page.get("tools")) is list:
-            self._parameters.learn([each for each in tools if type(each) is dict])
+    def outdate(self) -> None:
+        """The list that was read last may not hold any more: no call that was begun under it is sent from now on."""
+        self.generation += 1
+        self._tools_changed()
 
     def began(self, session: str | None) -> None:
         """The server answered ``initialize``, and named a session or not."""

@@ -11,7 +11,10 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
+
+from pydantic_core import to_json
 
 from toolgate.adapters.upstreams.deadline import Deadline
 from toolgate.adapters.upstreams.failures import ConnectionFailure, Lost, NotSent, RpcError, UpstreamDown
@@ -38,6 +41,8 @@ HEALTHY_AFTER: Final = 60.0
 LIST_TIMEOUT: Final = 10.0
 MAX_PAGES: Final = 100
 MAX_TOOLS: Final = 5_000
+MAX_LIST: Final = 32 << 20
+"""Bytes of all definitions of a list, as JSON."""
 MAX_ROUNDS: Final = 8
 """Times that one call is continued because the upstream asks for something more."""
 
@@ -53,6 +58,7 @@ class KeptConnection:
         answering: answers what a call is asked in its midst; see ``terms.Answering``.
         release: lets go of what all links shared, in the end.
         jitter: a number from 0 to 1 by which waits of many gateways are spread.
+        masked: takes what the upstream was given in confidence out of what it says of an error.
     """
 
     def __init__(
@@ -66,8 +72,10 @@ class KeptConnection:
         answering: Answering | None = None,
         release: Callable[[], Awaitable[None]] | None = None,
         jitter: Callable[[], float] = random.random,  # noqa: S311 - it spreads waits
+        masked: Callable[[str], str] = str,
     ) -> None:
         self.key = key
+        self._masked = masked
         self._dial = dial
         self._clock = clock
         self._connect_timeout = connect_timeout
@@ -209,10 +217,17 @@ class KeptConnection:
         params: dict[str, Any] = {"name": tool, "arguments": dict(arguments)}
         if meta:
             params["_meta"] = dict(meta)
-        result = await link.ask("tools/call", params, seconds=seconds, progress=progress)
-        if type(result) is dict and result.get("resultType", "complete") != "complete":
-            result = await self._continued(link, params, result, seconds, progress)
-        return called(result)
+        try:
+            result = await link.ask("tools/call", params, seconds=seconds, progress=progress)
+            if type(result) is dict and result.get("resultType", "complete") != "complete":
+                result = await self._continued(link, params, result, seconds, progress)
+        except RpcError as failure:
+            said = self._masked(failure.message)
+            raise RpcError(failure.code, said, data=failure.data, status=failure.status) from None
+        answer = called(result)
+        if not answer.is_error:
+            return answer
+        return replace(answer, content=tuple(_masked(block, self._masked) for block in answer.content))
 
     async def _continued(
         self,
@@ -236,7 +251,11 @@ class KeptConnection:
             if "requestState" in result:
                 again["requestState"] = result["requestState"]
             left = until - self._clock.monotonic()
-            result = await link.ask("tools/call", again, seconds=left, progress=progress)
+            try:
+                result = await link.ask("tools/call", again, seconds=left, progress=progress)
+            except NotSent as failure:
+                # The rounds before it were sent, and what they did is not known.
+                raise Lost(failure.reason, status=failure.status) from failure
         raise Lost("it asked for more input again and again")
 
     async def tools(self) -> tuple[Mapping[str, Any], ...]:
@@ -267,6 +286,7 @@ async def _answers(answering: Answering, requests: Mapping[str, Any]) -> dict[st
 
 async def _pages(link: Link) -> list[Mapping[str, Any]]:
     tools: list[Mapping[str, Any]] = []
+    size = 0
     params: dict[str, Any] = {}
     for _ in range(MAX_PAGES):
         # The deadline of the whole list is the caller's; this one only has to be no shorter.
@@ -277,6 +297,9 @@ async def _pages(link: Link) -> list[Mapping[str, Any]]:
         tools += listed
         if len(tools) > MAX_TOOLS:
             raise UpstreamDown(f"it lists more than {MAX_TOOLS} tools")
+        size += len(to_json(listed, inf_nan_mode="constants"))
+        if size > MAX_LIST:
+            raise UpstreamDown(f"its list of tools is longer than {MAX_LIST} bytes")
         cursor = page.get("nextCursor")
         if cursor is None:
             return tools
@@ -284,6 +307,11 @@ async def _pages(link: Link) -> list[Mapping[str, Any]]:
             raise UpstreamDown("its list of tools begins again and again")
         params = {"cursor": cursor}
     raise UpstreamDown(f"its list of tools has more than {MAX_PAGES} pages")
+
+
+def _masked(block: Mapping[str, Any], mask: Callable[[str], str]) -> Mapping[str, Any]:
+    text = block.get("text")
+    return {**block, "text": mask(text)} if isinstance(text, str) else block
 
 
 def _is_tool(value: Any) -> bool:

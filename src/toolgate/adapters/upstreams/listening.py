@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 METHOD: Final = "subscriptions/listen"
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
-"""Seconds between two streams, if the server names no other: growing while they break off without a word."""
+"""Seconds between two streams, unless the server asks for more: growing while they break off without a word."""
 MAX_HEARD: Final = 64 << 20
 """Bytes of one stream. A server that says more without being asked is not listened to any longer."""
 
@@ -48,7 +48,8 @@ class Listening:
                     return
                 pause = FIRST_PAUSE if spoken else min(pause * 2, LONGEST_PAUSE)
                 first = False
-                await self._link.clock.sleep(pause if self._reader.retry is None else self._reader.retry)
+                # It may ask for more patience than ours, and not for less: each stream costs both ends.
+                await self._link.clock.sleep(max(pause, self._reader.retry or 0.0))
         finally:
             self.begun.set()
 

@@ -26,6 +26,9 @@ MODERN_VERSIONS: Final = ("2026-07-28",)
 HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Agreed on by ``initialize``; oldest first."""
 
+MAX_BATCH: Final = 1_000
+"""Messages in one batch: a few bytes each would otherwise cost as much as a whole message."""
+
 _VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 _INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
 _CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
@@ -151,6 +154,8 @@ def heard(data: bytes | bytearray) -> tuple[Heard, ...]:
     except ValueError:
         return (Stray(why="no JSON"),)
     if type(value) is list:
+        if len(value) > MAX_BATCH:
+            return (Stray(why=f"a batch of more than {MAX_BATCH} messages"),)
         return tuple(_message(each) for each in value) or (Stray(why="an empty batch"),)
     return (_message(value),)
 

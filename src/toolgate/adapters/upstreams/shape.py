@@ -18,9 +18,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from toolgate.domain.canonical import JsonValue, canonical_json, check_json
 from toolgate.domain.schema import Unstable
 from toolgate.domain.upstream.definition import Unusable
+from toolgate.domain.upstream.effort import MAX_STEPS, steps, unfolded
+from toolgate.domain.upstream.patterns import looks_around
 
-_BACKTRACKS: Final = 100_000
+_BACKTRACKS: Final = 10_000
 """Steps back that one match may take; beyond it a value does not fit."""
+_LIGHT: Final = 40
+"""Schemas up to which the work for a value is not counted beforehand."""
+_EXPLAINED: Final = 20_000
+"""Steps up to which it is told where a value does not fit; telling takes far longer than finding that it does not."""
 _REGEX_SIZE: Final = 2 * 1024 * 1024
 _MOST_ERRORS: Final = 20
 _MOST_CHOICES: Final = 8
@@ -46,11 +52,13 @@ class JsonShape:
     ``strict`` is for inputs: besides what the schema says, a whole number is written without a fraction.
     """
 
-    __slots__ = ("_validator", "schema")
+    __slots__ = ("_counted", "_validator", "schema")
 
     def __init__(self, schema: Mapping[str, Any], *, strict: bool) -> None:
         self.schema = schema
         self._validator = _compiled(schema, strict=strict)
+        size, winding = unfolded(schema)
+        self._counted = winding or size > _LIGHT
 
     @classmethod
     def of(cls, schema: Mapping[str, Any], *, strict: bool) -> JsonShape | Unusable:
@@ -111,17 +119,31 @@ class JsonShape:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
     def _check(self, value: Any) -> None:
+        effort = self._effort(value) if self._counted else 0
+        if effort > MAX_STEPS:
+            raise _misfit([((), *_TOO_WINDING)])
         if self._validator.is_valid(value):
             return
+        if effort > _EXPLAINED:
+            raise _misfit([((), *_UNEXPLAINED)])
         found = [
             complaint for error in self._validator.iter_errors(value) for complaint in _complaints(error)
         ]
-        details = [
-            # The value itself goes nowhere.
-            InitErrorDetails(type=_error(kind, words), loc=at, input=None)
-            for at, kind, words in list(dict.fromkeys(found))[:_MOST_ERRORS]
-        ]
-        raise ValidationError.from_exception_data("arguments", details)
+        raise _misfit(list(dict.fromkeys(found))[:_MOST_ERRORS])
+
+    def _effort(self, value: Any) -> int:
+        try:
+            return steps(self.schema, value)
+        except RecursionError:
+            return MAX_STEPS + 1
+
+
+def _misfit(complaints: Iterable[Complaint]) -> ValidationError:
+    # The value itself goes nowhere.
+    details = [
+        InitErrorDetails(type=_error(kind, words), loc=at, input=None) for at, kind, words in complaints
+    ]
+    return ValidationError.from_exception_data("arguments", details)
 
 
 def _error(kind: Any, words: Any) -> PydanticCustomError:
@@ -168,10 +190,18 @@ def _marked(node: Any) -> Any:
             }
         else:
             marked[key] = _marked(value)
+    if "maxLength" in marked and "pattern" in marked and looks_around(marked["pattern"]):
+        # The validator tells every error, and would compare what is too long already.
+        short = {"if": {"maxLength": marked["maxLength"]}, "then": {"pattern": marked.pop("pattern")}}
+        marked["allOf"] = [*marked.get("allOf", ()), short]
     kind = node.get("type")
     if kind == "integer" or (isinstance(kind, list) and "integer" in kind and "number" not in kind):
         marked[_WHOLE] = True
     return marked
+
+
+_TOO_WINDING: Final = ("too_complex", "Input is larger than its many alternatives can be compared with it")
+_UNEXPLAINED: Final = ("union", "Input fits none of the forms that it may have")
 
 
 # --- words ----------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ class EventReader:
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
-        self._partial = b""
+        self._partial = bytearray()
         self._data: list[bytes] = []
         self._kind = ""
         self._size = 0
@@ -39,21 +39,29 @@ class EventReader:
             Lost: if an event is longer than the limit.
         """
         # A lone CR ends a line, too, and CRLF may be cut in two: the CR of a cut waits for what follows.
-        text = self._partial + piece
+        if b"\n" not in piece and b"\r" not in piece and not self._partial.endswith(b"\r"):
+            # Only kept: a long line that comes in small pieces is not copied for each of them.
+            self._partial += piece
+            self._check()
+            return []
+        text = bytes(self._partial) + piece
         held = b"\r" if text.endswith(b"\r") else b""
         text = text[: len(text) - len(held)]
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = text.split(b"\n")
-        self._partial = rest + held
+        self._partial = bytearray(rest + held)
         events = [event for line in lines if (event := self._line(line)) is not None]
+        self._check()
+        return events
+
+    def _check(self) -> None:
         if self._size + len(self._partial) > self._limit:
             raise Lost(f"it sent one message of more than {self._limit} bytes")
-        return events
 
     def begin_anew(self) -> None:
         """Another stream follows, which goes on after ``last_id``; what was cut off comes again."""
-        self._partial, self._data, self._kind, self._size = b"", [], "", 0
+        self._partial, self._data, self._kind, self._size = bytearray(), [], "", 0
 
     def _line(self, line: bytes) -> Event | None:
         if not line:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -22,7 +23,7 @@ from toolgate.adapters.upstreams.questions import News, answer_to
 from toolgate.adapters.upstreams.strays import Strays
 from toolgate.adapters.upstreams.terms import Answering, Progress
 from toolgate.domain.redaction import redact_text
-from toolgate.domain.upstream.settings import StdioSettings
+from toolgate.domain.upstream.settings import StdioSettings, without_secrets
 from toolgate.ports import Clock
 
 _log = logging.getLogger("toolgate")
@@ -40,6 +41,7 @@ MAX_QUESTIONS: Final = 16
 ERROR_LINES: Final = 5
 ERROR_LINE: Final = 200
 ERROR_TAIL: Final = 4_096
+_NAMES_ERROR: Final = re.compile(rb"\s*(?:Uncaught )?[\w.]{0,80}(?:Error|Exception)\b[^:]{0,40}: \S")
 _UNCANCELLED: Final = frozenset({"initialize", "server/discover"})
 
 
@@ -72,6 +74,7 @@ class StdioLink:
         self._written = 0
         self._written_since = clock.monotonic()
         self._errors: deque[bytes] = deque(maxlen=ERROR_LINES)
+        self._error_name = b""
         self._error_tail = b""
         self._replying: set[asyncio.Task[None]] = set()
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -272,9 +275,12 @@ class StdioLink:
         *lines, self._error_tail = (self._error_tail + data)[-ERROR_TAIL:].split(b"\n")
         kept = [line.strip()[: 2 * ERROR_LINE] for line in lines[-ERROR_LINES:] if line.strip()]
         self._errors.extend(kept)
+        named = [line.strip() for line in lines if _NAMES_ERROR.match(line)]
+        if named:
+            self._error_name = named[-1][: 2 * ERROR_LINE]
         if _log.isEnabledFor(logging.DEBUG):
             for line in kept:
-                _log.debug("upstream %s: %s", self._name, _readable(line))
+                _log.debug("upstream %s: %s", self._name, self._readable(line))
 
     def _over(self, reason: str) -> None:
         if not self.ended.done():
@@ -282,13 +288,15 @@ class StdioLink:
         self._dialogue.end(reason)
 
     def _last_errors(self) -> str:
-        last = [*self._errors, self._error_tail.strip()[:ERROR_LINE]]
-        said = " | ".join(_readable(line) for line in last[-ERROR_LINES:] if line)
+        last = [*self._errors, self._error_tail.strip()[:ERROR_LINE]][-ERROR_LINES:]
+        if self._error_name not in last:  # a stack stands below it, as Node writes it
+            last.insert(0, self._error_name)
+        said = " | ".join(self._readable(line) for line in last if line)
         return f"; it said: {said}" if said else ""
 
-
-def _readable(line: bytes) -> str:
-    return redact_text(line.decode(errors="replace"), max_characters=ERROR_LINE)
+    def _readable(self, line: bytes) -> str:
+        said = without_secrets(line.decode(errors="replace"), self._settings)
+        return redact_text(said, max_characters=ERROR_LINE)
 
 
 def _expire(future: asyncio.Future[Any], seconds: float) -> None:

@@ -83,16 +83,23 @@ def governed(placed: Placed, call: Call) -> Tool[Any, Any]:
     )
 
     async def run(context: Context, args: dict[str, Any]) -> Any:
+        began = False
+
+        def progress(done: float, total: float | None, note: str | None) -> None:
+            nonlocal began
+            began = True
+            context.progress(done, total, note)
+
         try:
             called = await call(
                 placed.tool,
                 args,
                 seconds=context.remaining(),
                 meta=_meta(context),
-                progress=context.progress,
+                progress=progress,
             )
         except ConnectionFailure as failure:
-            raise _failed(placed, context, failure) from None
+            raise _failed(placed, context, failure, began=began) from None
         if called.is_error:
             raise _reported(placed, _said(called.content))
         return _content(called.content) if placed.output is None else _structured(called)
@@ -120,9 +127,12 @@ def _meta(context: Context) -> dict[str, Any]:
     return meta
 
 
-def _failed(placed: Placed, context: Context, failure: ConnectionFailure) -> ToolError:
-    """What a failed call says about the world: only what was not sent did nothing for certain."""
-    if isinstance(failure, RpcError) and failure.code != METHOD_NOT_FOUND:
+def _failed(placed: Placed, context: Context, failure: ConnectionFailure, *, began: bool) -> ToolError:
+    """What a failed call says about the world: only what was not sent did nothing for certain.
+
+    ``began``: it told of its progress, so that it was no method that nobody knows.
+    """
+    if isinstance(failure, RpcError) and (began or failure.code != METHOD_NOT_FOUND):
         return _reported(placed, failure.message)
     _log.warning("%s: upstream %s: %s", context.call_id, placed.upstream, failure.reason)
     if isinstance(failure, NotSent | RpcError):

@@ -103,7 +103,10 @@ def idempotent(exhibit: Exhibit, evidence: Evidence) -> Answer:
         question,
         Defect(
             why="it has effects and no key, so asking twice may do it twice",
-            how=exhibit.mend('idempotency="name:{field}:{workflow_id}" over what makes a call another'),
+            how=exhibit.mend(
+                'idempotency="name:{field}:{workflow_id}" over what makes a call another',
+                overlay='idempotency = "name:{field}:{workflow_id}" over what makes a call another',
+            ),
         ),
     )
 

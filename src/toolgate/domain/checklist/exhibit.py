@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from toolgate.domain.checklist.places import Place, places
+from toolgate.domain.schema import Shape
 
 if TYPE_CHECKING:
     from toolgate.domain.contract import Contract, Effect, Retry
@@ -25,6 +26,7 @@ class Exhibit:
     Attributes:
         contract: the contract, where there is one.
         runs: whether there is a function behind it, which an answer can be tried on.
+        overlaid: whether it is an upstream's, and its contract an overlay in ``toolgate.toml``.
         external: whether it leaves the house; where nothing was said of a tool with effects it is taken to.
         external_said: whether that was said.
         repeatable: a published definition's word that a second call changes nothing more.
@@ -39,6 +41,7 @@ class Exhibit:
     output_schema: Mapping[str, Any] | None = None
     contract: Contract | None = None
     runs: bool = False
+    overlaid: bool = False
     takes_context: bool = True
     effect: Effect | None = None
     external: bool = False
@@ -64,8 +67,10 @@ class Exhibit:
     def __post_init__(self) -> None:
         object.__setattr__(self, "arguments", tuple(places(self.input_schema)))
 
-    def mend(self, how: str) -> str:
-        """How to mend the contract, and where it is written."""
+    def mend(self, how: str, *, overlay: str | None = None) -> str:
+        """How to mend the contract, and where it is written; ``overlay`` is the same for a tool of an upstream."""
+        if self.overlaid and overlay is not None:
+            return f"{overlay}; in its overlay"
         return how if self.runs else f'{how}; in _meta, under "toolgate/contract"'
 
     @property
@@ -84,6 +89,7 @@ def exhibit_of(tool: Tool[Any, Any]) -> Exhibit:
         output_schema=contract.output_schema,
         contract=contract,
         runs=True,
+        overlaid=not isinstance(tool.input, Shape),
         takes_context=tool.takes_context,
         effect=contract.effect if contract.effect_declared else None,
         external=contract.external,

@@ -61,7 +61,10 @@ def permissions_checked(exhibit: Exhibit, evidence: Evidence) -> Answer:
             question,
             Defect(
                 why="it does not say who may call it",
-                how=exhibit.mend('roles={"support"}, or roles="anyone" if everybody may'),
+                how=exhibit.mend(
+                    'roles={"support"}, or roles="anyone" if everybody may',
+                    overlay='roles = ["support"], or roles = "anyone" if everybody may',
+                ),
             ),
         )
     named = [place.shown for place in exhibit.arguments if place.name and names_object(place.name)]
@@ -102,7 +105,9 @@ def has_timeout(exhibit: Exhibit) -> Answer:
             Question.TIMEOUT,
             Defect(
                 why="it does not say how long a call may take",
-                how=exhibit.mend('timeout=5.0 (seconds, "2m" or ISO 8601)'),
+                how=exhibit.mend(
+                    'timeout=5.0 (seconds, "2m" or ISO 8601)', overlay='timeout = "5s" (or "2m", or ISO 8601)'
+                ),
             ),
         )
     return affirmed(Question.TIMEOUT, f"{exhibit.timeout:g} s for a call, its retries included")

@@ -154,7 +154,8 @@ def approval_where_risky(exhibit: Exhibit) -> Answer:
         Defect(
             why=f"{' and '.join(found)}, and nobody is asked{' but whoever calls' * exhibit.own_word}",
             how=exhibit.mend(
-                "approval=Approval(approvers={...}), or approval_waiver= with the reason why nobody need be asked"
+                "approval=Approval(approvers={...}), or approval_waiver= with the reason why nobody need be asked",
+                overlay='approval = { approvers = ["…"] }, or approval_waiver = "why nobody need be asked"',
             ),
         ),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -23,6 +24,8 @@ MAX_LOCK: Final = 32 * 1024 * 1024
 _MAX_NODES: Final = 2_000_000
 _MAX_DEPTH: Final = 96
 _PARTS: Final = ("title", "description", "inputSchema", "outputSchema", "annotations")
+_SENTENCE: Final = re.compile(r"(?<=[.!?] )(?! )")
+_JSON_LINE: Final = 88
 _SPOKEN: Final[Mapping[str, str]] = {
     "title": "title",
     "description": "description",
@@ -134,7 +137,7 @@ class Difference:
     def words(self) -> str:
         """What happened, in one clause."""
         if self.kind == "missing":
-            return "the upstream does not offer it any more"
+            return "the upstream does not offer it" + (" any more" if self.before is not None else "")
         if self.kind == "new":
             return "nobody has pinned it yet"
         changed = [_SPOKEN[part] for part in self.parts]
@@ -165,19 +168,50 @@ def differences(pinned: Mapping[str, PinnedTool], live: Mapping[str, Definition]
 
 
 def visible(definition: Definition | None) -> list[str]:
-    """A definition in lines for a person: each line of its description by itself, then its schemas as JSON."""
+    """A definition in lines for a person: its description sentence by sentence, then its schemas as JSON.
+
+    Behind ``|`` a line of the description begins, and behind ``:`` it goes on: a change in a long one is found, and
+    no two descriptions look the same.
+    """
     if definition is None:
         return []
     said = definition.described()
     lines = [f"name: {escaped(definition.name)}"]
     if definition.title is not None:
         lines.append(f"title: {escaped(definition.title)}")
-    lines += ["description:", *(f"  {escaped(line)}" for line in definition.description.split("\n"))]
+    lines += ["description:", *(f"  {escaped(line)}" for line in _sentences(definition.description))]
     for part in ("inputSchema", "outputSchema", "annotations"):
         if said[part]:
-            written = json.dumps(said[part], indent=2, sort_keys=True, ensure_ascii=False)
-            lines += [f"{part}:", *(f"  {escaped(line)}" for line in written.split("\n"))]
+            lines += [f"{part}:", *(f"  {escaped(line)}" for line in _json_lines(said[part]))]
     return lines
+
+
+def _sentences(text: str) -> list[str]:
+    return [
+        ("| " if place == 0 else ": ") + sentence
+        for line in text.split("\n")
+        for place, sentence in enumerate(_SENTENCE.split(line))
+    ]
+
+
+def _json_lines(value: Any, before: str = "", after: str = "") -> list[str]:
+    """``value`` as JSON; what fits into a line stays in one. Text is one line: JSON escapes a line's end."""
+    whole = before + json.dumps(value, sort_keys=True, ensure_ascii=False) + after
+    if len(whole) <= _JSON_LINE or not isinstance(value, (dict, list)) or not value:
+        return [whole]
+    named = isinstance(value, dict)
+    items = (
+        [(json.dumps(key, ensure_ascii=False) + ": ", value[key]) for key in sorted(value)]
+        if named
+        else [("", item) for item in value]
+    )
+    inner = [
+        "  " + line
+        for place, (key, item) in enumerate(items)
+        for line in _json_lines(item, key, "," if place < len(items) - 1 else "")
+    ]
+    opened, closed = ("{", "}") if named else ("[", "]")
+    return [before + opened, *inner, closed + after]
 
 
 def escaped(text: str) -> str:

@@ -18,6 +18,7 @@ _MAX_REPEAT: Final = 1_000
 _MAX_DEPTH: Final = 24
 _QUANTIFIER: Final = re.compile(r"(?:[*+?]|\{(\d{1,9})(,?)(\d{0,9})\})[?+]?")
 _GROUP: Final = re.compile(r"\((?:\?(?::|=|!|<=|<!|<[A-Za-z_]\w*>|[a-z]+:))?")
+_LOOKS: Final = frozenset({"(?=", "(?!", "(?<=", "(?<!"})
 _CLASS: Final = re.compile(r"\[\^?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _ESCAPE: Final = re.compile(
     r"\\(?:u\{[0-9A-Fa-f]+\}|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[pP]\{[^}]{1,64}\}|k<[^>]*>|.)", re.DOTALL
@@ -37,6 +38,16 @@ def pattern_problem(pattern: str) -> str | None:
 
 class _Unfit(Exception):
     pass
+
+
+def looks_around(pattern: str) -> bool:
+    """Whether a usable ``pattern`` looks ahead or behind from anywhere but the very beginning of the text.
+
+    Such a look costs as much as the text is long, at each place of the text. ``^(?=…)(?!…)`` looks once.
+    """
+    reader = _Reader(pattern)
+    reader.read()
+    return reader.roams
 
 
 @dataclass(slots=True)
@@ -66,6 +77,8 @@ class _Reader:
         self.pattern = pattern
         self.at = 0
         self.groups = [_Group()]
+        self.roams = False
+        self._at_beginning = pattern.startswith("^")
 
     def read(self) -> None:
         """Walk to the end."""
@@ -77,8 +90,11 @@ class _Reader:
                 self._close()
             elif char in "^$|":
                 self.groups[-1].branched |= char == "|"
+                self._at_beginning &= char == "^" and not self.at
                 self.at += 1
             else:
+                # What stands inside of a look at the beginning is still a part of that look.
+                self._at_beginning &= len(self.groups) > 1
                 sign = self._atom()
                 quantified, endless = self._repeated(None)
                 self.groups[-1].endless |= endless
@@ -93,6 +109,10 @@ class _Reader:
             raise _Unfit("a pattern has a group of a kind that nobody here knows")
         if len(self.groups) > _MAX_DEPTH:
             raise _Unfit(f"a pattern nests more than {_MAX_DEPTH} groups")
+        if found[0] in _LOOKS:
+            self.roams |= not self._at_beginning or len(self.groups) > 1
+        elif len(self.groups) == 1:
+            self._at_beginning = False
         self.at = found.end()
         self.groups.append(_Group())
 
@@ -140,4 +160,4 @@ class _Reader:
         return True, endless
 
 
-__all__ = ["MAX_PATTERN", "pattern_problem"]
+__all__ = ["MAX_PATTERN", "looks_around", "pattern_problem"]

@@ -9,6 +9,8 @@ Not here: who accepts (``toolgate upstreams pin``), and what is done with a tool
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +30,8 @@ _LONG_FIELD: Final = 1_500
 _EXCERPT: Final = 120
 _MAX_TEXT: Final = 65_536
 _SHORTEST_NAME: Final = 5
+_SENTENCE: Final = 500
+"""Characters to either side of a name that count as its sentence, at most."""
 
 
 class Rule(NamedTuple):
@@ -242,6 +246,16 @@ _SPEAKS_OF: Final = re.compile(
     ),
     re.IGNORECASE,
 )
+_BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,4096}={0,2}")
+_URL_SAFE: Final = frozenset("-_")
+_FEWEST_SPACES: Final = 2
+_WRAPPED: Final = re.compile(r"(?<=[^\s.:;!?|>])[^\S\n]*\n[^\S\n]*(?=[^\W_])")
+"""The end of a line in the midst of a sentence, which a model reads over."""
+_SHOWN_ALIKE: Final = str.maketrans(
+    "’‘аеорсухіѕԁјһԛԝʼɡАВЕКМНОРСТХІЅЈαονικρτυ",  # noqa: RUF001 - they are meant
+    "''aeopcyxisdjhqw'gABEKMHOPCTXISJaovikptu",
+)
+"""Letters of other alphabets that show as Latin ones: a rule is not evaded by a word spelt with them."""
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _READ_OUT: Final = frozenset({"title", "description", "default", "examples", "enum", "const", "$comment"})
 
@@ -320,7 +334,7 @@ def _in_value(value: Any, where: str) -> Iterator[tuple[str, str]]:
 def _struck(where: str, text: str, names: set[str]) -> Iterator[tuple[str, str]]:
     if (hidden := first_hidden(text.replace("\r\n", "\n"), multiline=True)) is not None:
         yield "hidden-text", _around(text, text.index(hidden), text.index(hidden) + 1)
-    plain = _folded(text)
+    plain = _folded(f"{text}. {_spelt(text)}" if where.endswith("name") and "_" in text else text)
     # What is written for a machine (a pattern, a format) holds no sentences, and many signs.
     spoken = not where.endswith((".pattern", ".format", ".$ref", ".$schema", ".$id", ".type"))
     for rule, patterns in _COMPILED.items():
@@ -331,6 +345,8 @@ def _struck(where: str, text: str, names: set[str]) -> Iterator[tuple[str, str]]
     if spoken and (name := _other_tool(plain, names)) is not None:
         at = plain.index(name)
         yield "other-tool", _around(plain, at, at + len(name))
+    if spoken and (decoded := _decoded(plain)) is not None:
+        yield "encoded", escaped(decoded)[:_EXCERPT]
     if (word := _look_alike(text)) is not None:
         yield "look-alike", escaped(word)[:_EXCERPT]
     if len(text) > (LONG_DESCRIPTION if where == "description" else _LONG_FIELD):
@@ -343,7 +359,28 @@ def _folded(text: str) -> str:
     visible = "".join(
         char for char in folded if char == "\n" or unicodedata.category(char) not in {"Cf", "Cc", "Mn"}
     )
-    return re.sub(r"[^\S\n]+", " ", visible.replace("’", "'"))
+    unwrapped = _WRAPPED.sub(" ", visible.translate(_SHOWN_ALIKE))
+    return re.sub(r"[^\S\n]+", " ", unwrapped)
+
+
+def _spelt(name: str) -> str:
+    """``ignore_all_rules`` as the sentence that a model reads in it."""
+    return name.replace("_", " ").replace("-", " ")
+
+
+def _decoded(text: str) -> str | None:
+    """What stands there in base64, if that is a sentence."""
+    for match in _BASE64.finditer(text):
+        run = match[0].rstrip("=")
+        try:
+            said = base64.b64decode(
+                run + "=" * (-len(run) % 4), altchars=b"-_" if _URL_SAFE & set(run) else None
+            )
+        except binascii.Error:
+            continue
+        if said.isascii() and said.decode().isprintable() and said.count(b" ") >= _FEWEST_SPACES:
+            return said.decode()
+    return None
 
 
 def _other_tool(text: str, names: set[str]) -> str | None:
@@ -358,8 +395,9 @@ def _other_tool(text: str, names: set[str]) -> str | None:
         plain = name.isalpha() and (name.islower() or name.istitle())
         wanted = rf"[`'\"]{re.escape(name)}[`'\"]" if plain else rf"(?<![\w-]){re.escape(name)}(?![\w-])"
         for match in re.finditer(wanted, text, re.IGNORECASE):
-            start, end = text.rfind(".", 0, match.start()) + 1, text.find(".", match.end())
-            if _SPEAKS_OF.search(text[start : end if end >= 0 else len(text)]):
+            least, most = max(0, match.start() - _SENTENCE), match.end() + _SENTENCE
+            start, end = text.rfind(".", least, match.start()) + 1, text.find(".", match.end(), most)
+            if _SPEAKS_OF.search(text, start or least, end if end >= 0 else most):
                 return match[0].strip("`'\"")
     return None
 

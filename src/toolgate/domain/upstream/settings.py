@@ -27,7 +27,7 @@ class StdioSettings:
         command: the program, looked up in the child's ``PATH`` unless it holds a slash.
         args: its arguments; shown nowhere, for people write keys there.
         env: what the child gets besides ``PATH``, ``HOME``, ``LANG`` and the like; values resolved.
-        cwd: its working directory; by default the gateway's.
+        cwd: its working directory; None for the gateway's. A configuration says the folder of its file.
         memory_limit: bytes of data (``RLIMIT_DATA``) that each process of it may hold; None for no limit. See
             ``adapters.upstreams.process`` for what that counts.
         message_limit: bytes of one message.
@@ -105,3 +105,25 @@ class HttpSettings:
 
 
 ConnectionSettings: TypeAlias = StdioSettings | HttpSettings
+
+_SHORTEST_SECRET: Final = 6
+
+
+def without_secrets(text: str, settings: ConnectionSettings) -> str:
+    """``text`` of an upstream without what it was given in confidence: values of its environment, headers, tokens."""
+    for value in _confided(settings):
+        if len(value) >= _SHORTEST_SECRET and value in text:
+            text = text.replace(value, "[redacted:given]")
+    return text
+
+
+def _confided(settings: ConnectionSettings) -> tuple[str, ...]:
+    if isinstance(settings, StdioSettings):
+        return tuple(settings.env.values())
+    match settings.auth:
+        case Bearer(token=token):
+            return (*settings.headers.values(), token)
+        case ClientCredentials(client_secret=secret):
+            return (*settings.headers.values(), secret)
+        case None:
+            return tuple(settings.headers.values())

@@ -23,6 +23,7 @@ from toolgate.domain.names import MAX_NAME
 from toolgate.domain.schema import DIALECT
 from toolgate.domain.upstream.definition import Unusable
 from toolgate.domain.upstream.disjoint import told_apart
+from toolgate.domain.upstream.effort import MAX_UNFOLDED, unfolded
 from toolgate.domain.upstream.keywords import (
     ANNOTATIONS,
     DECLARING,
@@ -38,7 +39,7 @@ from toolgate.domain.upstream.keywords import (
     SILENT_FORMATS,
     SINGLE,
 )
-from toolgate.domain.upstream.patterns import pattern_problem
+from toolgate.domain.upstream.patterns import looks_around, pattern_problem
 from toolgate.domain.upstream.reading import Refused, dialect_of, shown, today
 
 MAX_STRING: Final = 65_536
@@ -49,6 +50,12 @@ MAX_NOTES: Final = 50
 _MAX_SCHEMA_NODES: Final = 20_000
 _MAX_SCHEMA_DEPTH: Final = 64
 _MAX_ROOT_REFERENCES: Final = 16
+_MAX_LOOKS: Final = 100_000
+"""Times that it is asked of a schema whether its parts say all about its fields."""
+_MAX_PAIRS: Final = 100_000
+"""Pairs of alternatives that are told apart."""
+MAX_LOOKED_AROUND: Final = 1_000
+"""Characters of a string whose pattern looks around from anywhere: each is a place to look from."""
 _ANY: Final[Mapping[str, int]] = {
     "maxLength": MAX_STRING,
     "minimum": -MAX_SAFE_INTEGER,
@@ -87,10 +94,15 @@ def _guarded(schema: Mapping[str, Any], make: Any) -> Strict | Unusable:
         walk = _Walk(root=schema, dialect=dialect_of(schema))
         made = make(walk)
         canonical_json(made)
+        size, _ = unfolded(made)
+        if size > MAX_UNFOLDED:
+            return Unusable(f"its references, written out, come to more than {MAX_UNFOLDED} schemas")
     except (UnfitJson, NotCanonical) as unfit:
         return Unusable(f"the schema is not plain JSON: {unfit.problem}")
     except Refused as refused:
         return Unusable(str(refused))
+    except RecursionError:
+        return Unusable("its references lead on and on, deeper than they can be followed")
     return Strict(schema=made, notes=tuple(walk.notes))
 
 
@@ -105,6 +117,7 @@ class _Walk:
     in_place: dict[str, set[str]] = field(default_factory=dict)
     holder: str = ""
     depth: int = 0
+    looked: int = 0
 
     # ------------------------------------------------------------------------------------- the whole
 
@@ -233,11 +246,21 @@ class _Walk:
         node, unknown = today(node, at, self.dialect)
         if unknown:
             self.note(at, f"left out, since no validator knows it: {', '.join(unknown)[:120]}")
+        roams = "pattern" in node and looks_around(node["pattern"])
         if mode == "given":
+            if roams:
+                raise Refused(
+                    f"{shown(at)}: a pattern looks around from anywhere, and no bound can be set to it here"
+                )
             return self._given(node, at)
         made = self._strict(node, mode, at)
         self._infer(made, mode, at)
         self._bound(made, at)
+        if roams and made.get("maxLength", MAX_STRING) > MAX_LOOKED_AROUND:
+            made["maxLength"] = MAX_LOOKED_AROUND
+            self.note(
+                at, f"at most {MAX_LOOKED_AROUND} characters, for its pattern looks around from anywhere"
+            )
         if mode == "closed":
             self._close(made, node, at)
         return made
@@ -301,7 +324,9 @@ class _Walk:
 
     def _one_of(self, made: dict[str, Any], branches: list[Any], beside: Mode, at: str) -> None:
         strict = [self.node(branch, beside, at) for branch in branches]
-        if told_apart(branches, self.resolved, closed=beside == "closed"):
+        if len(branches) ** 2 // 2 <= _MAX_PAIRS and told_apart(
+            branches, self.resolved, closed=beside == "closed"
+        ):
             # At most one can fit, so that "any" says the same; and each may be narrowed.
             if "anyOf" in made:
                 made["allOf"] = [*made.get("allOf", ()), {"anyOf": strict}]
@@ -322,6 +347,8 @@ class _Walk:
             for pattern in value:
                 if (problem := pattern_problem(pattern)) is not None:
                     raise Refused(f"{shown(at)}: {problem}")
+                if looks_around(pattern):
+                    raise Refused(f"{shown(at)}: a pattern for names of fields looks around from anywhere")
         if key == "dependentSchemas":
             beside: Mode = "given" if mode == "given" else "open"
             return {name: self.node(item, beside, at) for name, item in value.items()}
@@ -495,6 +522,9 @@ class _Walk:
 
     def _by_parts(self, node: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> bool:
         """Whether one reference, or one list of alternatives, says all about the fields: each part closes itself."""
+        self.looked += 1
+        if self.looked > _MAX_LOOKS:
+            raise Refused("its references and alternatives branch more often than can be followed")
         beside = node.keys() & IN_PLACE
         if _declaring(node) or len(beside) != 1:
             return False
