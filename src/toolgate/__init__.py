@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from toolgate.bootstrap import Gateway
+from toolgate.domain.answers import Answer
 from toolgate.domain.approval import Approval, ApprovalFact
 from toolgate.domain.argument_types import (
     LOOPBACK,
@@ -64,6 +65,7 @@ from toolgate.domain.outcome import (
     Unknown,
     WorldEffect,
 )
+from toolgate.domain.questions import Form, NeedsInput, Roots, Sample
 from toolgate.domain.sensitive import Sensitive
 from toolgate.domain.tool import Tool, tool
 from toolgate.operations.validate import validate
@@ -86,6 +88,7 @@ __all__ = [
     "Advice",
     "AllowedUrl",
     "Annotations",
+    "Answer",
     "Applied",
     "Approval",
     "ApprovalFact",
@@ -107,6 +110,7 @@ __all__ = [
     "EmbeddedResource",
     "ErrorType",
     "Failed",
+    "Form",
     "Gateway",
     "Identifier",
     "ImageBlock",
@@ -115,6 +119,7 @@ __all__ = [
     "Money",
     "MoneyRange",
     "NeedsApproval",
+    "NeedsInput",
     "NotApplied",
     "NotBuiltYet",
     "Outcome",
@@ -125,6 +130,8 @@ __all__ = [
     "Refused",
     "ResourceLink",
     "Retry",
+    "Roots",
+    "Sample",
     "Sensitive",
     "Started",
     "Status",

@@ -47,6 +47,7 @@ GOLDEN = [
     "Advice",
     "AllowedUrl",
     "Annotations",
+    "Answer",
     "Applied",
     "Approval",
     "ApprovalFact",
@@ -68,6 +69,7 @@ GOLDEN = [
     "EmbeddedResource",
     "ErrorType",
     "Failed",
+    "Form",
     "Gateway",
     "Identifier",
     "ImageBlock",
@@ -77,6 +79,7 @@ GOLDEN = [
     "Money",
     "MoneyRange",
     "NeedsApproval",
+    "NeedsInput",
     "NotApplied",
     "NotBuiltYet",
     "Outcome",
@@ -87,6 +90,8 @@ GOLDEN = [
     "Refused",
     "ResourceLink",
     "Retry",
+    "Roots",
+    "Sample",
     "Sensitive",
     "Started",
     "Status",
@@ -135,8 +140,8 @@ def test_a_name_that_is_not_exported_is_no_attribute() -> None:
 @pytest.mark.req("M1.11")
 def test_the_plain_library_needs_no_extra_to_be_imported() -> None:
     script = (
-        "import sys; blocked = {'starlette', 'uvicorn', 'mcp', 'mcp_types', 'aiohttp', 'jsonschema_rs', 'jinja2', 'jwt',"
-        " 'prometheus_client', 'dbos', 'asyncpg', 'cedarpy', 'opentelemetry'};"
+        "import sys; blocked = {'starlette', 'uvicorn', 'mcp', 'mcp_types', 'aiohttp', 'jsonschema_rs', 'jinja2',"
+        " 'jwt', 'prometheus_client', 'dbos', 'asyncpg', 'cedarpy', 'opentelemetry'};"
         "sys.meta_path.insert(0, type('No', (), {'find_spec': staticmethod(lambda name, *_:"
         " (_ for _ in ()).throw(ImportError(name)) if name.split('.')[0] in blocked else None)})());"
         "import toolgate; [getattr(toolgate, name) for name in toolgate.__all__]; import toolgate.testing"

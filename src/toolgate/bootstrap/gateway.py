@@ -25,6 +25,7 @@ from toolgate.bootstrap.sinks import sinks_of
 from toolgate.bootstrap.stores import open_store, warn_of_memory
 from toolgate.bootstrap.tools import upstreams_of
 from toolgate.config import load_settings
+from toolgate.domain.answers import no_answers
 from toolgate.domain.call import ReceivedCall, Workflow
 from toolgate.domain.caller import Caller
 from toolgate.domain.duration import Duration, seconds
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from toolgate.domain.answers import Answer
     from toolgate.domain.progress import Progress
+    from toolgate.domain.questions import Kind
     from toolgate.domain.rows import ApprovalRow
     from toolgate.domain.tool import Tool
     from toolgate.ports import (
@@ -366,6 +369,8 @@ class Gateway(Calls):
         surface: str = IN_PROCESS,
         actor: Principal | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
+        can_ask: frozenset[Kind] = frozenset(),
         on_received: Callable[[str], object] | None = None,
     ) -> Outcome[Any]:
         """What every surface calls: hand a request to the pipeline and wait for its outcome.
@@ -379,10 +384,16 @@ class Gateway(Calls):
         answer, and of a call that is held nothing. It must not block. ``on_received`` is told the call's id, the one
         for ``cancel``, before anything else happens; what it raises is raised, and nothing was begun.
 
+        ``answers`` are to what the tool asks (``NeedsInput``), by its keys, at most 64: untrusted, judged when it asks.
+        ``can_ask`` is what the client can show; the tool is told, and nothing else hangs on it.
+
         Raises:
-            UsageError: if the gateway is not open, the caller is not a ``Caller``, or not that of ``actor``.
+            UsageError: if the gateway is not open, the caller is not a ``Caller``, or not that of ``actor``, or
+                for answers that are none.
         """
         lanes = self._running()
+        if answers is not None and (why := no_answers(answers)) is not None:
+            raise UsageError(why)
         if not isinstance(caller, Caller):
             raise UsageError(f"caller= is a Caller that the application made, not {type(caller).__name__}")
         if actor is not None and (actor.caller, actor.agent) != (caller, workflow.agent):
@@ -408,6 +419,8 @@ class Gateway(Calls):
             lambda outcome: mailbox.post((future, outcome)),
             context=contextvars.copy_context(),
             listener=progress,
+            answers=answers,
+            can_ask=can_ask,
         )
         if on_received is not None:
             try:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from toolgate.domain.answers import Answer
     from toolgate.domain.approval import ApprovalFact
     from toolgate.domain.caller import Caller
     from toolgate.domain.progress import Progress
+    from toolgate.domain.questions import Kind
 
 D = TypeVar("D")
 
@@ -28,6 +30,10 @@ class ToolContext(Generic[D]):
         attempt: from 1.
         approval: who agreed, where the call was held and approved.
         remaining: seconds left before the deadline, as a function.
+        answers: what whoever calls answered to this tool's own questions (``NeedsInput``), by their keys: it fits
+            the question, and is the client's word all the same. Empty for the first run, and for predicates.
+        can_ask: the questions that the client can show, of ``"form"``, ``"sample"`` and ``"roots"``. Empty where
+            nobody said so, as in Python, where the application answers.
         trace: the request's W3C ``traceparent``, to be passed on downstream.
         listener: who hears of ``progress``; None where nobody does.
     """
@@ -45,6 +51,8 @@ class ToolContext(Generic[D]):
     approval: ApprovalFact | None = None
     remaining: Callable[[], float] = lambda: 0.0
     trace: str | None = None
+    answers: Mapping[str, Answer] = field(default_factory=dict, hash=False)
+    can_ask: frozenset[Kind] = frozenset()
     listener: Progress | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from toolgate.domain.caller import ANYONE
 from toolgate.domain.canonical import NotCanonical, canonical_json
 from toolgate.domain.duration import Duration, seconds
-from toolgate.domain.errors import ContractError
+from toolgate.domain.errors import INPUT_REQUIRED, ContractError
 from toolgate.domain.limits import Breaker
 
 if TYPE_CHECKING:
@@ -115,6 +115,11 @@ class Contract:
         """Whether running it may change the world."""
         return self.effect is not Effect.READ
 
+    @property
+    def asks(self) -> bool:
+        """Whether it may ask whoever calls for input."""
+        return INPUT_REQUIRED in self.raises
+
     def annotations(self) -> dict[str, bool]:
         """The hints of MCP's ``ToolAnnotations`` (2025-06-18) that follow from the contract."""
         return {
@@ -189,6 +194,8 @@ def check(contract: Contract) -> None:
         _check_key(contract, properties, where)
     if not contract.has_effects:
         _check_read(contract, where)
+    if contract.asks:
+        _check_asking(contract, where)
     if contract.honours_key and contract.idempotency is None:
         raise ContractError(f"{where}: honours_key=True needs idempotency=, the key that downstream knows")
     if contract.concurrency is not None and contract.concurrency < 1:
@@ -198,6 +205,20 @@ def check(contract: Contract) -> None:
             f"{where}: approval_waiver= is the reason why no person is asked; "
             f"write at least {SHORTEST_WAIVER} characters"
         )
+
+
+def _check_asking(contract: Contract, where: str) -> None:
+    """What runs is what was agreed to: nobody agrees to answers that come later."""
+    if contract.has_effects:
+        raise ContractError(
+            f"{where}: NeedsInput is for effect='read'; let a tool with effects take arguments"
+        )
+    if contract.approval is not None:
+        raise ContractError(
+            f"{where}: approval= and NeedsInput exclude each other; make the answers arguments"
+        )
+    if contract.isolation == "process":
+        raise ContractError(f"{where}: NeedsInput is not built for isolation='process'")
 
 
 def _check_key(contract: Contract, properties: Mapping[str, Any], where: str) -> None:

@@ -16,6 +16,8 @@ ToolgateError
     ├── TransientError     nothing happened, trying again may help
     ├── BusinessRule       the service said no, before any effect
     └── NeedsApproval      the service wants a person, before any effect
+
+``questions.NeedsInput``, with which a tool asks whoever calls it, is a ``ToolError`` too, beside its questions.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 EffectClaim = Literal["none", "applied", "unknown"]
+INPUT_REQUIRED = "input_required"
+"""The code of ``NeedsInput``, and of nothing else."""
 
 
 class ToolgateError(Exception):

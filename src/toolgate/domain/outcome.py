@@ -7,7 +7,7 @@ what to do next; the reference page is generated from it. Not here: deciding whi
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from toolgate.domain.canonical import JsonValue
+    from toolgate.domain.questions import Form, Roots, Sample
 
 R = TypeVar("R")
 OUTCOME_META: Final = "dev.toolgate/outcome"
@@ -316,7 +317,13 @@ class Refused(_Unsuccessful):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(_Unsuccessful):
-    """It ran and failed; ``effect`` says what it did to the world."""
+    """It ran and failed; ``effect`` says what it did to the world.
+
+    ``input_requests``: what the tool asks of whoever calls, by its keys, where its code is ``input_required``. For the
+    application: a model is told the keys alone.
+    """
+
+    input_requests: Mapping[str, Form | Sample | Roots] = field(default_factory=dict, hash=False)
 
     @property
     def status(self) -> Status:
@@ -403,7 +410,7 @@ def unsuccessful(
     rule = ERRORS[error_type]
     status = Status.FAILED if ran and rule.status is Status.REFUSED else rule.status
     build: type[Refused | Failed | Unknown]
-    build = {Status.REFUSED: Refused, Status.FAILED: Failed}.get(status, Unknown)  # type: ignore[assignment]
+    build = {Status.REFUSED: Refused, Status.FAILED: Failed}.get(status, Unknown)
     return build(
         call_id=call_id,
         effect=rule.effect if effect is None else effect,

@@ -22,8 +22,9 @@ from toolgate.domain.content import mixes_content
 from toolgate.domain.context import ToolContext
 from toolgate.domain.contract import Contract, Effect, Retry
 from toolgate.domain.duration import Duration, seconds
-from toolgate.domain.errors import ContractError, NotBuiltYet, ToolError
+from toolgate.domain.errors import INPUT_REQUIRED, ContractError, NotBuiltYet, ToolError
 from toolgate.domain.limits import Breaker, Rate, size
+from toolgate.domain.questions import NeedsInput
 from toolgate.domain.redaction import sensitive_paths
 from toolgate.domain.schema import Form, Shape, is_model
 
@@ -201,6 +202,10 @@ def tool(
         for error in declared:
             if not (isinstance(error, type) and issubclass(error, ToolError)):  # type: ignore[redundant-expr]
                 raise ContractError(f"tool {label!r}: raises= takes subclasses of ToolError, not {error!r}")
+            if error.code == INPUT_REQUIRED and not issubclass(error, NeedsInput):
+                raise ContractError(
+                    f"tool {label!r}: {error.__name__}.code: only NeedsInput has {INPUT_REQUIRED!r}"
+                )
         if mixes_content(signature.returns):
             raise ContractError(
                 f"tool {label!r}: returns Content or something else; answer Content alone, or a type without it"

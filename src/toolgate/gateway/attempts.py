@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.errors import NeedsApproval, ToolError, TransientError
+from toolgate.domain.questions import NeedsInput
 from toolgate.domain.retry import FailureClass, backoff, may_retry
 from toolgate.gateway.scope import context_of
 from toolgate.ports import NotBegun
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from toolgate.domain.call import ClearedCall
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
@@ -29,12 +32,16 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The last attempt failed. ``in_doubt``: this or an earlier one may have changed the world."""
+    """The last attempt failed. ``in_doubt``: this or an earlier one may have changed the world.
+
+    ``misfits``: the questions of the tool that were answered with what is no answer, each with the reason.
+    """
 
     error: Exception
     failure: FailureClass
     in_doubt: bool
     applied: bool = False
+    misfits: Mapping[str, str] | None = None
 
 
 Ended = Returned | Raised
@@ -49,7 +56,9 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
         try:
             # An isolated tool's deps belong to the process that runs it, and are entered there.
             shared = contract.isolation != "process" and sealed.tool.needs_deps
-            context = await context_of(world, flight, sealed, approval=call.approval, with_deps=shared)
+            context = await context_of(
+                world, flight, sealed, approval=call.approval, with_deps=shared, asking=flight.asking
+            )
         except Exception as error:  # noqa: BLE001 - deps is the author's; it failed before this attempt did anything
             failed = Raised(error, FailureClass.UNDECLARED, flight.in_doubt and contract.has_effects)
             return await _left(flight, failed, has_effects=contract.has_effects)
@@ -62,6 +71,10 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
         try:
             value = await world.runner.run(call, context)
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; each kind has its rule
+            if flight.asking is not None and isinstance(error, NeedsInput) and flight.asking.meets(error):
+                # No failure and no retry: the same attempt, now with the answer.
+                flight.attempts -= 1
+                continue
             failure = classify(error)
             flight.in_doubt = doubtful_before or not _declares_none(error)
             if may_retry(contract, failure, attempt=flight.attempts):
@@ -70,7 +83,8 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
                     await world.clock.sleep(wait)
                     continue
             applied = isinstance(error, ToolError) and error.effect == "applied"
-            failed = Raised(error, failure, flight.in_doubt and contract.has_effects, applied)
+            misfits = flight.asking.misfits if flight.asking is not None else None
+            failed = Raised(error, failure, flight.in_doubt and contract.has_effects, applied, misfits)
             return await _left(flight, failed, has_effects=contract.has_effects)
         return await _left(flight, Returned(value), has_effects=contract.has_effects)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolgate.domain.outcome import Outcome
     from toolgate.domain.progress import Progress
     from toolgate.domain.rows import ApprovalRow, CallRow
+    from toolgate.gateway.asking import Asking
     from toolgate.gateway.finish.judge_end import Judgement
 
 _LOCK = threading.Lock()
@@ -48,6 +49,7 @@ class Flight:
         dispatched: the tool was, or is about to be, entered.
         in_doubt: some attempt may have changed the world.
         called_off: nobody waits for it any more, and it was given up for that.
+        asking: what its tool asks of whoever calls; None where it declares no such thing.
         listener: who hears how far the run has come; None once somebody listening failed.
         judged: how its run ended, from when that is known: whatever then cuts the call off, this is what is recorded.
         prepared: what a read will answer once its record is committed.
@@ -57,6 +59,7 @@ class Flight:
     __slots__ = (
         "answered",
         "approval",
+        "asking",
         "attempts",
         "called_off",
         "context",
@@ -92,6 +95,7 @@ class Flight:
         context: contextvars.Context | None = None,
         approval: ApprovalRow | None = None,
         listener: Progress | None = None,
+        asking: Asking | None = None,
     ) -> None:
         self.received = received
         self.on_answer = on_answer
@@ -102,6 +106,7 @@ class Flight:
         self.called_off = False
         self.answered = False
         self.listener = listener
+        self.asking = asking
         self.started = started
         self.deadline = deadline
         self.lane: Any = None

@@ -9,16 +9,26 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from toolgate.domain.context import ToolContext
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toolgate.domain.answers import Answer
     from toolgate.domain.approval import ApprovalFact
     from toolgate.domain.call import SealedCall
+    from toolgate.domain.questions import Kind
     from toolgate.domain.tool import Predicate
+    from toolgate.gateway.asking import Asking
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
+
+
+_NO_ANSWERS: Final[Mapping[str, Answer]] = MappingProxyType({})
+_NOTHING: Final[frozenset[Kind]] = frozenset()
 
 
 class Quit(RuntimeError):
@@ -91,8 +101,12 @@ async def context_of(
     *,
     approval: ApprovalFact | None = None,
     with_deps: bool = True,
+    asking: Asking | None = None,
 ) -> ToolContext[Any]:
-    """The context of a predicate or a run. Enters ``deps``, unless whoever runs it does that elsewhere."""
+    """The context of a predicate or a run. Enters ``deps``, unless whoever runs it does that elsewhere.
+
+    ``asking`` is for a run: a predicate decides, and answers are no part of a decision.
+    """
     deadline, monotonic = flight.deadline, world.clock.monotonic
     received = sealed.received
     return ToolContext(
@@ -110,6 +124,8 @@ async def context_of(
         remaining=lambda: max(0.0, deadline - monotonic()),
         trace=received.trace,
         listener=flight.report if flight.listener is not None else None,
+        answers=_NO_ANSWERS if asking is None else MappingProxyType(asking.answers),
+        can_ask=_NOTHING if asking is None else asking.can_ask,
     )
 
 

@@ -28,6 +28,7 @@ LONGEST_NAME: Final = 120
 NOT_OWN: Final = Declined(
     "forbidden", "another person has to agree to it; that whoever asked confirms it is not enough"
 )
+NO_RIGHT: Final = Declined("forbidden", "with these rights the tool may not be called")
 
 
 async def confirm_own(
@@ -52,6 +53,10 @@ async def confirm_own(
         return NOT_OWN
     if digest != review.row.digest:
         return CHANGED
+    registered = world.registry.get(review.call.tool)
+    # A call keeps the rights that it was asked for with where nobody knows those of now; a credential says its own.
+    if accepted and registered is not None and not registered.visible_to(by.caller):
+        return NO_RIGHT
     if accepted and (why := await forbidden_by_rule(world, by, facts_of(review))):
         return Declined("forbidden", why)
     program = label(through, limit=LONGEST_NAME)

@@ -26,7 +26,7 @@ _NO_SUCH_CALL: Final = Declined("not_found", "no held call of this caller")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """A held call at one moment: its row, what it answers, and its approval, decided or not."""
+    """A held call at one moment: its row, what it answers, and its approval as it is, without what edits replaced."""
 
     row: CallRow
     outcome: Outcome[Any]

@@ -17,6 +17,7 @@ from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.outcome import ErrorType, Outcome, WorldEffect
 from toolgate.domain.rows import RUNNING, ByCall
 from toolgate.gateway import spine
+from toolgate.gateway.asking import Asking
 from toolgate.gateway.faults import place_of
 from toolgate.gateway.finish.judge_end import Judgement, called_off, timed_out
 from toolgate.gateway.finish.outcomes import outcome
@@ -26,10 +27,12 @@ from toolgate.gateway.flight import Flight, Phase
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
+    from toolgate.domain.answers import Answer
     from toolgate.domain.call import ReceivedCall
     from toolgate.domain.progress import Progress
+    from toolgate.domain.questions import Kind
     from toolgate.domain.rows import ApprovalRow, Found
     from toolgate.gateway.world import World
 
@@ -45,9 +48,15 @@ def board(
     context: contextvars.Context | None = None,
     approval: ApprovalRow | None = None,
     listener: Progress | None = None,
+    answers: Mapping[str, Answer] | None = None,
+    can_ask: frozenset[Kind] = frozenset(),
 ) -> Flight:
-    """Register a call. Its deadline runs from now, so that waiting for a loop counts."""
+    """Register a call. Its deadline runs from now, so that waiting for a loop counts.
+
+    ``answers`` and ``can_ask`` are for a tool that declares ``NeedsInput``; any other never hears of them.
+    """
     registered = world.registry.get(received.tool)
+    asks = registered is not None and registered.contract.asks
     timeout = registered.contract.timeout if registered is not None else _DEFAULT_TIMEOUT
     started = world.clock.monotonic()
     flight = Flight(
@@ -58,6 +67,7 @@ def board(
         context=context,
         approval=approval,
         listener=listener,
+        asking=Asking(answers or {}, can_ask) if asks else None,
     )
     world.flights[received.call_id] = flight
     return flight

@@ -15,6 +15,7 @@ from toolgate.domain.tool import Tool
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
+    from toolgate.domain.answers import Answer
     from toolgate.domain.caller import Caller
     from toolgate.domain.duration import Duration
     from toolgate.domain.outcome import Outcome
@@ -39,6 +40,7 @@ class Gate(Protocol):
         rationale: str | None = None,
         trace: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[Any]:
         """Send one request through the pipeline."""
 
@@ -84,6 +86,7 @@ class Flow:
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -94,6 +97,7 @@ class Flow:
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -104,6 +108,7 @@ class Flow:
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[Any]: ...
     async def call(
         self,
@@ -113,6 +118,7 @@ class Flow:
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[Any]:
         """Ask for one call. The answer is always an outcome; only faults of the program raise.
 
@@ -123,9 +129,11 @@ class Flow:
             rationale: the model's own reason: shown to approvers as its claim, never part of a decision.
             progress: ``(done, total, note)``, told how far the tool says it has come: in any thread, so it must not
                 block. Of a call that is held it hears nothing.
+            answers: to what the tool asked (``Failed.input_requests``), by its keys. They are the user's word as the
+                application passes it on: the tool gets those that fit, and the gate believes none.
 
         Raises:
-            UsageError: if the gateway is not open.
+            UsageError: if the gateway is not open, or for answers that are none.
         """
         return await self._gate.request(
             _name_of(tool),
@@ -135,6 +143,7 @@ class Flow:
             request_id=request_id,
             rationale=rationale,
             progress=progress,
+            answers=answers,
         )
 
     async def wait(self, outcome: Outcome[R], *, timeout: Duration = "10m") -> Outcome[R]:
@@ -150,6 +159,7 @@ class Flow:
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -160,6 +170,7 @@ class Flow:
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -170,6 +181,7 @@ class Flow:
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[Any]: ...
     def call_sync(
         self,
@@ -179,6 +191,7 @@ class Flow:
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[Any]:
         """As ``call``, for programs without an event loop.
 
@@ -186,7 +199,9 @@ class Flow:
             UsageError: inside a running loop, where it would block everything.
         """
         outcome: Outcome[Any] = self._gate.run_sync(
-            self.call(tool, args, request_id=request_id, rationale=rationale, progress=progress)
+            self.call(
+                tool, args, request_id=request_id, rationale=rationale, progress=progress, answers=answers
+            )
         )
         return outcome
 
@@ -231,6 +246,7 @@ class Calls(ABC):
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -245,6 +261,7 @@ class Calls(ABC):
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -259,6 +276,7 @@ class Calls(ABC):
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[Any]: ...
     async def call(
         self,
@@ -272,10 +290,13 @@ class Calls(ABC):
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[Any]:
         """One call without a flow. See ``Flow.call``."""
         flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
-        return await flow.call(tool, args, request_id=request_id, rationale=rationale, progress=progress)
+        return await flow.call(
+            tool, args, request_id=request_id, rationale=rationale, progress=progress, answers=answers
+        )
 
     @overload
     def call_sync(
@@ -290,6 +311,7 @@ class Calls(ABC):
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -304,6 +326,7 @@ class Calls(ABC):
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -318,6 +341,7 @@ class Calls(ABC):
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[Any]: ...
     def call_sync(
         self,
@@ -331,6 +355,7 @@ class Calls(ABC):
         request_id: str | None = None,
         rationale: str | None = None,
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
     ) -> Outcome[Any]:
         """As ``call``, for programs without an event loop.
 
@@ -339,6 +364,8 @@ class Calls(ABC):
         """
         flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
         outcome: Outcome[Any] = self.run_sync(
-            flow.call(tool, args, request_id=request_id, rationale=rationale, progress=progress)
+            flow.call(
+                tool, args, request_id=request_id, rationale=rationale, progress=progress, answers=answers
+            )
         )
         return outcome

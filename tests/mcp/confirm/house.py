@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mcp import Client
 
     from toolgate.domain.rows import ApprovalRow
+    from toolgate.surfaces.mcp.handlers import Around
 
 OWN: Final = Approval(approvers="caller", expires_in="1h")
 LEAD_ABOVE: Final = Approval(approvers={"lead"}, when={"cents": {"gt": 1000}}, expires_in="1h")
@@ -146,7 +147,7 @@ class House:
 async def house(
     folder: Path,
     *,
-    confirming: Confirming | None = None,
+    confirming: Around | None = None,
     tools: Iterable[Tool[Any, Any]] = (),
     **settings: Any,
 ) -> AsyncIterator[House]:

@@ -76,7 +76,11 @@ async def test_it_says_what_was_shown_once_whatever_the_order_of_names(tmp_path:
         (HELPER, {"arguments": {}}),
         (HELPER, {"arguments": json.dumps(ARGUMENTS).encode()}),
     ],
-    ids=str,
+    # In words of ours: a set of scopes has another order in each process.
+    ids=[
+        *("in person", "other agent", "other person", "other tenant", "other tool"),
+        *("other value", "other type", "fewer arguments", "no arguments", "bytes"),
+    ],
 )
 async def test_for_anybody_or_anything_else_it_is_no_state(
     tmp_path: Path, by: Principal, changed: dict[str, Any]

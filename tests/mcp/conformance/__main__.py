@@ -1,4 +1,4 @@
-"""``python -m tests.mcp.conformance``: both legs of the official suite at both revisions, and how many passed.
+"""``python -m tests.mcp.conformance``: the official suite, both legs at both revisions and tasks, and how many passed.
 
 It exits with 1 where something failed that ``expected-failures.toml`` does not foresee, or passed that it does.
 """
@@ -12,16 +12,26 @@ from pathlib import Path
 
 from tests.mcp.conformance import fixture
 from tests.mcp.conformance.client import Players
-from tests.mcp.conformance.suite import REVISIONS, Run, report, run_client, run_server, surprises
+from tests.mcp.conformance.suite import (
+    MODERN,
+    REVISIONS,
+    Run,
+    report,
+    run_client,
+    run_server,
+    run_tasks,
+    surprises,
+)
 
 
 async def runs(folder: Path) -> list[Run]:
-    """Each leg at each revision."""
+    """Each leg at each revision, and the extension that is served at the newer one."""
     with fixture.served(folder) as served:
         found = [
             await asyncio.to_thread(run_server, served.url, folder / f"server-{revision}", revision)
             for revision in REVISIONS
         ]
+        found.append(await asyncio.to_thread(run_tasks, served.url, folder / "tasks", MODERN))
     async with Players(folder / "asked").playing() as command:
         found += [
             await asyncio.to_thread(run_client, command, folder / f"client-{revision}", revision)

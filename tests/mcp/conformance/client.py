@@ -16,7 +16,12 @@ from typing import Any, Final
 
 from tests.mcp.conformance.sign_in import SignsIn
 from toolgate.adapters.clock import SystemClock
-from toolgate.adapters.upstreams.connection import ConnectionFailure, RpcError, open_connection
+from toolgate.adapters.upstreams.connection import (
+    ConnectionFailure,
+    ListOutdated,
+    RpcError,
+    open_connection,
+)
 from toolgate.domain.upstream.settings import HttpSettings
 
 SECONDS: Final = 60.0
@@ -71,7 +76,11 @@ async def play(url: str, scenario: str, context: Mapping[str, Any]) -> str | Non
     try:
         for name, arguments in calls(context, await connection.tools()):
             try:
-                await connection.call(name, arguments, seconds=SECONDS, meta={}, progress=None)
+                try:
+                    await connection.call(name, arguments, seconds=SECONDS, meta={}, progress=None)
+                except ListOutdated:
+                    await connection.tools()
+                    await connection.call(name, arguments, seconds=SECONDS, meta={}, progress=None)
             except RpcError as refused:
                 print(f"{scenario}: {name}: {refused}", file=sys.stderr)  # noqa: T201 - for whoever reads a failure
     except ConnectionFailure as failure:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from tests.mcp.conformance.asking import ASKING
 from tests.mcp.conformance.waiting import PASSING, WAITING, deciding, rights
 from tests.mcp.served import Served
 from toolgate import Approval, Caller, Contract, Effect, Tool, ToolContext, ToolError, tool
@@ -124,18 +125,6 @@ async def test_streaming_elicitation() -> str:
 
 
 @tool(**confirmed)
-async def test_input_required_result_elicitation() -> str:
-    """Answer once the caller has confirmed."""
-    return "confirmed"
-
-
-@tool(**confirmed)
-async def test_input_required_result_request_state() -> str:
-    """Answer once the caller has confirmed, by a state that comes back unchanged."""
-    return "confirmed"
-
-
-@tool(**confirmed)
 async def test_input_required_result_tampered_state() -> str:
     """Answer nothing for a state that was changed on its way."""
     return "confirmed"
@@ -205,4 +194,4 @@ TOOLS: Final[list[Tool[Any, Any]]] = [each for each in globals().values() if isi
 
 def served(folder: Path) -> Served:
     """Its server, where requests without a credential are those of ``SUITE``."""
-    return Served(folder, [*TOOLS, *WAITING], signed_in=SUITE, beside=deciding, callers=rights)
+    return Served(folder, [*TOOLS, *ASKING, *WAITING], signed_in=SUITE, beside=deciding, callers=rights)

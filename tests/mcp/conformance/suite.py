@@ -11,7 +11,7 @@ import re
 import subprocess
 import tomllib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -21,7 +21,8 @@ from tests.mcp.node import provide
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Leg = Literal["server", "client"]
+Leg = Literal["server", "client", "tasks"]
+"""Whom it judges. ``tasks``: a server, by what the suite has for that extension, which nothing requires."""
 SUITE: Final = "@modelcontextprotocol/conformance"
 MODERN: Final = "2026-07-28"
 REVISIONS: Final = (MODERN, "2025-11-25")
@@ -78,6 +79,9 @@ class Run:
 def requirements(revision: str, leg: Leg) -> tuple[str, ...]:
     """The scenarios that conforming to ``revision`` takes, as the suite froze them."""
     lines = provide.package(SUITE, "requirements", f"{revision}.yaml").read_text("utf-8").splitlines()
+    if leg == "tasks":
+        beside = [line.removeprefix("  - scenario: ") for line in lines if line.startswith("  - scenario: ")]
+        return tuple(name for name in beside if name.startswith("tasks-"))
     below = lines[lines.index(f"{leg}:") + 1 :]
     return tuple(line.removeprefix("  - ") for line in takewhile(lambda line: line.startswith("  - "), below))
 
@@ -133,6 +137,12 @@ def run_server(url: str, folder: Path, revision: str, *scenarios: str) -> Run:
     for what in _selections(revision, scenarios):
         said += _suite(["server", "--url", url, "-o", str(folder), *what])
     return _read(folder, revision, "server", said)
+
+
+def run_tasks(url: str, folder: Path, revision: str) -> Run:
+    """Run what the suite has for the extension of tasks against the server at ``url``."""
+    run = run_server(url, folder, revision, *requirements(revision, "tasks"))
+    return replace(run, leg="tasks")
 
 
 def run_client(command: str, folder: Path, revision: str, *scenarios: str) -> Run:

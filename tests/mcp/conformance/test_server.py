@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.mcp.conformance import fixture
-from tests.mcp.conformance.suite import MODERN, REVISIONS, run_server, surprises
+from tests.mcp.conformance.suite import MODERN, REVISIONS, run_server, run_tasks, surprises
 from tests.mcp.served import Served
 
 
@@ -24,6 +24,15 @@ def test_every_required_scenario_passes_but_for_what_a_server_of_tools_lacks(
     revision: str, served: Served, tmp_path: Path
 ) -> None:
     run = run_server(served.url, tmp_path / "results", revision)
+
+    assert surprises(run) == []
+
+
+@pytest.mark.req("X3.50", "X3.51")
+def test_every_scenario_about_tasks_passes_but_for_what_no_held_call_does(
+    served: Served, tmp_path: Path
+) -> None:
+    run = run_tasks(served.url, tmp_path / "results", MODERN)
 
     assert surprises(run) == []
 

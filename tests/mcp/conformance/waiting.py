@@ -15,9 +15,9 @@ from pydantic import Field
 from toolgate import Approval, Caller, Tool, ToolError, tool
 from toolgate.domain.content import Content, TextBlock
 from toolgate.domain.rows import ByApproval
+from toolgate.surfaces.http.feed import FeedEvent
 
 if TYPE_CHECKING:
-    from toolgate.surfaces.http.feed import Feed, FeedEvent
     from toolgate.surfaces.http.office import Office
 
 PASSING: Final = "passing"
@@ -86,11 +86,11 @@ async def rights(user_id: str, tenant: str) -> Caller:
 
 
 async def deciding(office: Office) -> None:
-    """Agree to what waits for ``decides``, after as many seconds as the call says."""
+    """Agree to whatever waits, after as many seconds as the call says; what its caller has to confirm heeds nobody."""
     async with asyncio.TaskGroup() as taking_time, office.feed.watch(_is_held) as watch:
         while True:
             event = await watch.next()
-            if getattr(event, "approval_id", None) is not None and event.tool not in _OWN:
+            if isinstance(event, FeedEvent) and event.approval_id is not None:
                 taking_time.create_task(_decide(office, event.approval_id))
 
 
@@ -99,9 +99,6 @@ async def _decide(office: Office, approval_id: str) -> None:
     row = (await gateway.store.find(ByApproval(approval_id))).approval
     await asyncio.sleep(json.loads(row.shown)["arguments"].get("seconds", 0))
     await gateway.approve(approval_id, by=DECIDES, reason="the suite waits for it")
-
-
-_OWN: Final = frozenset({confirm_delete.contract.name, multi_input.contract.name, test_tool_with_task.contract.name})
 
 
 def _is_held(event: FeedEvent) -> bool:

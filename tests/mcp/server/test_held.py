@@ -84,7 +84,7 @@ async def test_somebody_else_s_call_is_one_that_never_was(desk: Desk, caller: An
         never = await body_of(other, "get_call", {"call_id": "call_never"})
 
     assert {**theirs, "call_id": ""} == {**never, "call_id": ""}
-    assert theirs["message"] == "There is no such call."
+    assert theirs["message"] == "call_id: there is no such call of yours."
 
 
 @pytest.mark.parametrize("mode", MODES)

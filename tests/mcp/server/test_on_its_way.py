@@ -28,18 +28,25 @@ class Work:
     def __init__(self) -> None:
         self.begun = asyncio.Event()
         self.go_on = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.may_end.set()
         self.done: list[str] = []
         self.loop = asyncio.get_running_loop()
 
     async def _take_time(self, context: ToolContext[Any], what: str) -> None:
         context.progress(1, 3, "begun")
         self.loop.call_soon_threadsafe(self.begun.set)
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.go_on.wait(), self.loop))
+        await self._told(self.go_on)
         context.progress(2, 3)
         context.progress(1, 3, "backwards")
         context.progress(float("nan"), 3)
         context.progress(3, 3, "there")
+        await self._told(self.may_end)
         self.done.append(what)
+
+    async def _told(self, event: asyncio.Event) -> None:
+        """Wait for ``event``, which lives in the test's loop."""
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(event.wait(), self.loop))
 
     def tools(self) -> list[Tool[Any, Any]]:
         """One that reads, one that writes."""
@@ -68,6 +75,7 @@ async def working(folder: Path) -> AsyncIterator[tuple[Desk, Work]]:
             yield desk, work
         finally:
             work.go_on.set()
+            work.may_end.set()
 
 
 async def until(trail: Any, condition: Any) -> list[dict[str, Any]]:
@@ -90,6 +98,8 @@ async def test_progress_reaches_whoever_asked_for_it_in_order(tmp_path: Path, mo
         began.set()
 
     async with working(tmp_path) as (desk, work), desk.client(mode=mode) as client:
+        # A client that has its answer may forget who was to hear of the progress that came with it.
+        work.may_end.clear()
         asking = asyncio.create_task(
             client.call_tool(name, {"order": 1}, meta=meta(), progress_callback=hear)
         )
@@ -98,10 +108,11 @@ async def test_progress_reaches_whoever_asked_for_it_in_order(tmp_path: Path, mo
             await began.wait()
         before = list(work.done)
         work.go_on.set()
-        answer = await asking
         async with asyncio.timeout(PATIENCE):
             while not any(done == 3 for done, _, _ in heard):  # noqa: ASYNC110 - the client handles what it hears in tasks of its own
                 await asyncio.sleep(0)
+        work.may_end.set()
+        answer = await asking
 
     assert not before
     assert (answer.structured_content or {})["result"] == 1
@@ -140,6 +151,26 @@ async def test_a_client_that_takes_reports_slowly_gets_the_newest() -> None:
         slow.set()
 
     assert sent == [1, 999]
+
+
+@pytest.mark.req("X3.15")
+async def test_a_report_that_is_on_its_way_is_not_cut_off_by_the_end_of_its_call() -> None:
+    sent: list[float] = []
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def send(done: float, _total: float | None, _note: str | None) -> None:
+        begun.set()
+        await go_on.wait()
+        sent.append(done)
+
+    reports = Reports(send)
+    async with reports.sending():
+        reports.tell(1, None, None)
+        async with asyncio.timeout(PATIENCE):
+            await begun.wait()
+        asyncio.get_running_loop().call_soon(go_on.set)
+
+    assert sent == [1]
 
 
 @pytest.mark.req("X3.16")

@@ -156,13 +156,13 @@ async def test_whoever_opens_too_many_sessions_loses_the_oldest(desk: Desk) -> N
 
 
 def test_a_session_that_is_used_is_not_the_oldest() -> None:
-    sessions = Sessions(most_of_one=2)
-    sessions.opened("ann", "a")
-    sessions.opened("ann", "b")
+    sessions: Sessions[int] = Sessions(most_of_one=2)
+    sessions.opened("ann", "a", 1)
+    sessions.opened("ann", "b", 2)
     sessions.used("ann", "a")
 
-    assert sessions.opened("bob", "x") is None
-    assert sessions.opened("ann", "c") == "b"
+    assert sessions.opened("bob", "x", 3) is None
+    assert sessions.opened("ann", "c", 4) == ("b", 2)
 
 
 async def test_a_modern_message_makes_no_session(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from toolgate.domain.errors import BusinessRule, NeedsApproval, ToolError
 from toolgate.domain.lifecycle import EffectCause
 from toolgate.domain.names import label
 from toolgate.domain.outcome import ERRORS, Advice, ErrorType, WorldEffect
+from toolgate.domain.questions import NeedsInput
 from toolgate.domain.redaction import redact_text
 from toolgate.domain.retry import FailureClass
 from toolgate.gateway.attempts import Ended, Raised
@@ -23,7 +24,7 @@ MAX_CODE = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """How the call ends. ``checked`` is the result where there is one to give."""
+    """How the call ends. ``checked`` is the result where there is one to give, ``asks`` what the tool wants first."""
 
     effect: WorldEffect
     error_type: ErrorType | None = None
@@ -33,6 +34,7 @@ class Judgement:
     advice: Advice | None = None
     reasons: tuple[str, ...] = ()
     healthy: bool = True
+    asks: NeedsInput | None = None
 
     @property
     def cause(self) -> EffectCause:
@@ -59,7 +61,7 @@ def judge_end(sealed: SealedCall, ended: Ended, *, limit: int) -> Judgement:
     """The truth about a run that ended within its deadline."""
     writes = sealed.contract.has_effects
     if isinstance(ended, Raised):
-        return _raised(ended, writes=writes)
+        return _raised(ended, writes=writes, asks=sealed.contract.asks)
     checked = check_result(sealed, ended.value, limit=limit)
     effect = WorldEffect.APPLIED if writes else WorldEffect.NONE
     if isinstance(checked, BadResult):
@@ -99,7 +101,7 @@ def called_off() -> Judgement:
     )
 
 
-def _raised(ended: Raised, *, writes: bool) -> Judgement:
+def _raised(ended: Raised, *, writes: bool, asks: bool) -> Judgement:
     error = ended.error
     reason = (f"{type(error).__name__}: {ended.failure.value}",)
     if ended.applied and writes:
@@ -114,6 +116,8 @@ def _raised(ended: Raised, *, writes: bool) -> Judgement:
         return Judgement(
             effect=WorldEffect.UNKNOWN, error_type=ErrorType.OUTCOME_UNKNOWN, reasons=reason, healthy=False
         )
+    if isinstance(error, NeedsInput):
+        return _asks(error, ended, reason) if asks else _asks_undeclared(reason)
     if isinstance(error, ToolError):
         return _declared(error, ended.failure, reason)
     if ended.failure is FailureClass.CONNECTION:
@@ -142,6 +146,23 @@ def _declared(error: ToolError, failure: FailureClass, reason: tuple[str, ...]) 
         advice=advice,
         reasons=reason,
     )
+
+
+def _asks(error: NeedsInput, ended: Raised, reason: tuple[str, ...]) -> Judgement:
+    unfit = tuple(f"the answer to {key!r} is none: {why}" for key, why in (ended.misfits or {}).items())
+    return Judgement(
+        effect=WorldEffect.NONE,
+        error_type=ErrorType.TOOL_ERROR,
+        message=_said(error),
+        code=_code(error),
+        reasons=(*reason, *unfit),
+        asks=error,
+    )
+
+
+def _asks_undeclared(reason: tuple[str, ...]) -> Judgement:
+    why = "it raises NeedsInput, and its contract does not say so in raises="
+    return Judgement(effect=WorldEffect.NONE, error_type=ErrorType.INTERNAL_ERROR, reasons=(*reason, why))
 
 
 def _said(error: Exception) -> str | None:

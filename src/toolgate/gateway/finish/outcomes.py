@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from toolgate.domain.outcome import Outcome, Succeeded, unsuccessful
+from toolgate.domain.outcome import Failed, Outcome, Succeeded, unsuccessful
 
 if TYPE_CHECKING:
     from toolgate.gateway.finish.judge_end import Judgement
@@ -21,7 +22,7 @@ def outcome(call_id: str, judged: Judgement, *, approval_id: str | None = None) 
             effect=judged.effect,
         )
     assert judged.error_type is not None
-    return unsuccessful(
+    answer = unsuccessful(
         judged.error_type,
         call_id=call_id,
         message=judged.message,
@@ -31,3 +32,6 @@ def outcome(call_id: str, judged: Judgement, *, approval_id: str | None = None) 
         code=judged.code,
         approval_id=approval_id,
     )
+    if judged.asks is not None and isinstance(answer, Failed):
+        return replace(answer, input_requests=judged.asks.requests)
+    return answer

@@ -192,6 +192,7 @@ async def _record_read(world: World, flight: Flight, sealed: SealedCall, judged:
         arguments=sealed.redacted,
         reasons=judged.reasons,
         attempts=flight.attempts,
+        extra=flight.asking.told() if flight.asking is not None else None,
     )
     await world.store.execute(Record(row, event))
 

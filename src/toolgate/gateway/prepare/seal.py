@@ -69,7 +69,7 @@ _UNSTABLE = (
 
 def _no_workflow(tool: str) -> str:
     return (
-        f"{tool} needs a workflow id, and only the application can give one, the same on every retry of the same work: "
-        "over MCP as _meta 'dev.toolgate/workflow_id' of tools/call or in the header Toolgate-Workflow-Id, over REST as "
-        "workflow_id in the body, in Python as workflow='...', on the command line as --workflow."
+        f"{tool} needs a workflow id, and only the application can give one, the same on every retry of the work: "
+        "over MCP as _meta 'dev.toolgate/workflow_id' of tools/call or in the header Toolgate-Workflow-Id, over REST "
+        "as workflow_id in the body, in Python as workflow='...', on the command line as --workflow."
     )

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from toolgate.domain.answers import Answer
     from toolgate.domain.call import Workflow
     from toolgate.domain.caller import Caller
     from toolgate.domain.outcome import Outcome
     from toolgate.domain.principal import Declined, Principal
     from toolgate.domain.progress import Progress
+    from toolgate.domain.questions import Kind
     from toolgate.domain.tool import Tool
 
 P = ParamSpec("P")
@@ -36,11 +38,14 @@ class Gate(Protocol):
         trace: str | None = None,
         surface: str = "rest",
         progress: Progress | None = None,
+        answers: Mapping[str, Answer] | None = None,
+        can_ask: frozenset[Kind] = frozenset(),
         on_received: Callable[[str], object] | None = None,
     ) -> Outcome[Any]:
         """Send one request through the pipeline. ``arguments`` may be JSON bytes, which the gate parses strictly.
 
         ``progress(done, total, note)`` is called in any thread; ``on_received`` at once, with the id for ``cancel``.
+        ``answers`` are to what a tool asks, and ``can_ask`` is what the client can show.
         """
 
     def cancel(self, call_id: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from toolgate.surfaces.mcp.asking import Asking
 from toolgate.surfaces.mcp.confirm import Confirming
 from toolgate.surfaces.mcp.tasks import as_task
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 def standing() -> Around:
     """All of them, outermost first. What the first asks is answered by the second, and so on to the gate."""
     return nested(
+        # Asks for a tool that wants input: outermost, because each of its rounds is a whole call.
+        Asking(),
         # Asks the caller in their client where the call is held still, which it is not for a client that knows tasks.
         Confirming(),
         # Next to the gate: what it holds is a task, and whatever is asked meanwhile is asked through that.

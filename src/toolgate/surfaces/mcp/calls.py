@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from toolgate.domain.names import MAX_RATIONALE, MAX_USER_INPUT, name_problem
+from toolgate.domain.names import MAX_RATIONALE, MAX_USER_INPUT, label, name_problem
 from toolgate.domain.outcome import ErrorType, Refused
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ TRACEPARENT: Final = "traceparent"
 WORKFLOW_HEADER: Final = "Toolgate-Workflow-Id"
 INVALID_PARAMS: Final = -32602
 """JSON-RPC 2.0, section 5.1."""
+_SHOWN: Final = 100
+"""Characters of a name that nobody knows."""
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, section 3.2.2. One that is malformed is not there (section 3.3.1)."""
 
@@ -110,8 +112,8 @@ def is_unknown_tool(outcome: Outcome[Any]) -> bool:
 
 
 def unknown_tool(name: str) -> str:
-    """The words of that error."""
-    return f"Unknown tool: {name[:100]}"
+    """The words of that error, which a span may keep."""
+    return f"Unknown tool: {label(name, limit=_SHOWN)}"
 
 
 def result_of(outcome: Outcome[Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ waits as any held call does. Not here: the words of the question, and what a cli
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp.shared.exceptions import MCPError
 
 from toolgate.domain.duration import MICRO
-from toolgate.domain.outcome import PendingApproval
+from toolgate.domain.errors import GateFault
+from toolgate.domain.outcome import ErrorType, PendingApproval, unsuccessful
 from toolgate.domain.principal import Declined
 from toolgate.domain.rows import RUNNING
 from toolgate.operations.confirm_own import confirm_own
@@ -25,7 +27,7 @@ from toolgate.surfaces.http.streams import next_of
 from toolgate.surfaces.mcp.calls import INVALID_PARAMS
 from toolgate.surfaces.mcp.elicit import client_of
 from toolgate.surfaces.mcp.question import FIELD, askable, form, read_answer
-from toolgate.surfaces.mcp.state import Shown, States
+from toolgate.surfaces.mcp.state import STALE, Shown, States
 
 if TYPE_CHECKING:
     from toolgate.domain.outcome import Outcome
@@ -38,8 +40,10 @@ GRACE: Final = 2.0
 """Seconds beyond the tool's own deadline in which a call that was confirmed is picked up and settles."""
 _LONGEST_RUN: Final = 30.0
 _UNDER_WAY: Final = frozenset({RUNNING, "pending_approval", "started"})
-STALE: Final = "Invalid or expired requestState"
-"""The same for whatever is wrong with one."""
+_UNREAD: Final = (
+    "What came of the user's word cannot be read at this moment. Ask get_call; do not call again."
+)
+_log = logging.getLogger("toolgate")
 
 
 class Confirming:
@@ -55,10 +59,19 @@ class Confirming:
             MCPError: for a ``requestState`` that is not one of ours for this very call, or was used.
         """
         state = call.params.get("requestState")
-        if state is not None:
+        if (
+            state is not None and not call.asks
+        ):  # that of a tool that asks is ``Asking``'s, and it is never held
             return await self._resume(call, state)
         outcome = await ask()
-        return await self._offer(call, outcome) if isinstance(outcome, PendingApproval) else outcome
+        if not isinstance(outcome, PendingApproval):
+            return outcome
+        try:
+            return await self._offer(call, outcome)
+        except GateFault as fault:
+            # Its caller cannot be asked now. That it is held stays true, and its call_id leads to what comes of it.
+            _log.warning("nobody was asked about %s: %s", outcome.call_id, type(fault).__name__)
+            return outcome
 
     async def _resume(self, call: McpCall, state: object) -> Outcome[Any]:
         """The user was asked before, and this is the client's second request."""
@@ -95,6 +108,15 @@ class Confirming:
 
 
 async def _conclude(call: McpCall, shown: Shown, said: Answer) -> Outcome[Any]:
+    try:
+        return await _told(call, shown, said)
+    except GateFault as fault:
+        # The word may have been written, and the call may run for it.
+        _log.warning("what came of %s cannot be read: %s", shown.call_id, type(fault).__name__)
+        return unsuccessful(ErrorType.OUTCOME_UNKNOWN, call_id=shown.call_id, message=_UNREAD)
+
+
+async def _told(call: McpCall, shown: Shown, said: Answer) -> Outcome[Any]:
     if said == "nothing":
         return await _now(call, shown)
     why = await tell(

@@ -48,7 +48,7 @@ class Client:
 def client_of(ctx: ServerRequestContext[Any, Any]) -> Client:
     """The client that a message came from."""
     modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-    forms = _shows_forms(ctx)
+    forms = shows_forms(ctx)
     return Client(
         name=_name(ctx),
         answers_later=modern and forms,
@@ -56,7 +56,7 @@ def client_of(ctx: ServerRequestContext[Any, Any]) -> Client:
     )
 
 
-def _shows_forms(ctx: ServerRequestContext[Any, Any]) -> bool:
+def shows_forms(ctx: ServerRequestContext[Any, Any]) -> bool:
     """Whether the client declared form elicitation. Without a mode, forms are meant (2025-11-25, elicitation)."""
     declared = ctx.session.client_capabilities
     elicitation = None if declared is None else declared.elicitation

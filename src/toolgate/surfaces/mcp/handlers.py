@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -28,9 +28,13 @@ from toolgate.surfaces.mcp.calls import (
     result_of,
     unknown_tool,
 )
+from toolgate.surfaces.mcp.faults import contained
+from toolgate.surfaces.mcp.inputs import kinds_of
 from toolgate.surfaces.mcp.listing import FRESH_MS, listed, plain
 from toolgate.surfaces.mcp.looking import look
 from toolgate.surfaces.mcp.reports import Reports
+from toolgate.surfaces.mcp.rounds import Rounds
+from toolgate.surfaces.mcp.spans import traced
 from toolgate.surfaces.mcp.tasks import serve_tasks
 from toolgate.surfaces.mcp.words import GET_CALL
 
@@ -65,6 +69,7 @@ class McpCall:
         request: what it says beside its arguments.
         params: its parameters as they came, for what an extension adds to them.
         context: the SDK's: protocol version, capabilities of the client, and how to ask it something.
+        rounds: how far it has come, where its tool asks its user.
     """
 
     service: Service
@@ -72,6 +77,13 @@ class McpCall:
     request: CallRequest
     params: Mapping[str, Any]
     context: ServerRequestContext[Any, Any]
+    rounds: Rounds = field(default_factory=Rounds)
+
+    @property
+    def asks(self) -> bool:
+        """Whether its tool may ask its user for input. Such a tool is never held."""
+        contracts = _contracts(self.service, self.asked.by)
+        return any(contract.asks for contract in contracts if contract.name == self.request.tool)
 
 
 Answered: TypeAlias = "Outcome[Any] | Mapping[str, Any]"
@@ -119,6 +131,7 @@ def mcp_server(service: Service, *, around: Around | None = None) -> Server[Any]
         cache_hints={"tools/list": CacheHint(ttl_ms=FRESH_MS, scope="private")},
         get_tool_input_schema=lambda name: _schema_of(service, name),
     )
+    server.middleware[:] = [traced, contained]
     server.add_request_handler("tools/list", PaginatedRequestParams, list_tools)
     server.add_request_handler("tools/call", CallToolRequestParams, call_tool)
     serve_tasks(server, service)
@@ -136,13 +149,17 @@ async def _nobody_around(call: McpCall, ask: Ask) -> Answered:  # noqa: ARG001 -
 
 async def ask(call: McpCall) -> Outcome[Any]:
     """Ask the gate. Whoever cancels the request, or hangs up, gives the call up as far as that is still possible."""
-    request, asked, gate = call.request, call.asked, call.service.gate
+    request, asked, gate, rounds = call.request, call.asked, call.service.gate, call.rounds
     by = asked.by
-    workflow = gate.make_workflow(
-        request.workflow, agent=by.agent, model=request.model, user_input=request.user_input
+    workflow = rounds.within(
+        gate.make_workflow(
+            request.workflow, agent=by.agent, model=request.model, user_input=request.user_input
+        )
     )
     known: list[str] = []
-    reports = Reports(call.context.session.report_progress) if request.reports else None
+    if request.reports and rounds.reports is None:
+        rounds.reports = Reports(call.context.session.report_progress)
+    reports = rounds.reports
     try:
         async with reports.sending() if reports else contextlib.nullcontext():
             return await gate.request(
@@ -156,6 +173,8 @@ async def ask(call: McpCall) -> Outcome[Any]:
                 trace=request.trace,
                 surface=asked.surface,
                 progress=reports.tell if reports else None,
+                answers=dict(rounds.answers) if rounds.answers else None,
+                can_ask=kinds_of(call.context),
                 on_received=known.append,
             )
     except BaseException:

@@ -13,12 +13,20 @@ import json
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final
 
-from mcp.server.runner import modern_error_data
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS, X_MCP_HEADER_KEY
 from mcp_types import SERVER_INFO_META_KEY, methods
 from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 
-from toolgate.surfaces.mcp.calls import INVALID_PARAMS, Malformed, is_unknown_tool, read_call, result_of
+from toolgate.domain.errors import INPUT_REQUIRED
+from toolgate.surfaces.mcp.calls import (
+    INVALID_PARAMS,
+    Malformed,
+    is_unknown_tool,
+    read_call,
+    result_of,
+    unknown_tool,
+)
+from toolgate.surfaces.mcp.faults import told
 from toolgate.surfaces.mcp.listing import listed, plain
 from toolgate.surfaces.mcp.patience import Patience
 from toolgate.surfaces.mcp.plain import LIST, MODERN
@@ -93,9 +101,9 @@ class Hot:
                     on_received=known.append,
                 )
             answer, status = self._told(message, request, outcome)
-        except Exception as fault:  # noqa: BLE001 - as the SDK: named in the log, never shown
+        except Exception as fault:  # noqa: BLE001 - named in the log, never shown
             give_up()
-            error = modern_error_data(fault)
+            error = told(fault, "tools/call").error
             answer, status = _failure(message, error.code, error.message)
         except BaseException:
             give_up()
@@ -104,7 +112,7 @@ class Hot:
 
     def _told(self, message: Plain, request: CallRequest, outcome: Outcome[Any]) -> tuple[str, int]:
         if is_unknown_tool(outcome):
-            return _failure(message, INVALID_PARAMS, f"Unknown tool: {request.tool[:100]}")
+            return _failure(message, INVALID_PARAMS, unknown_tool(request.tool))
         return _success(message, self._result(outcome)), _OK
 
     def _result(self, outcome: Outcome[Any]) -> str:
@@ -151,7 +159,8 @@ class Hot:
 
 
 def _is_simple(contract: Contract) -> bool:
-    return contract.approval is None and X_MCP_HEADER_KEY not in json.dumps(plain(contract.input_schema))
+    asks = contract.approval is not None or INPUT_REQUIRED in contract.raises
+    return not asks and X_MCP_HEADER_KEY not in json.dumps(plain(contract.input_schema))
 
 
 def _success(message: Plain, result: str) -> str:

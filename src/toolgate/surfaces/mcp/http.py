@@ -63,7 +63,7 @@ class McpHttp:
 
     def __init__(self, office: Office, *, around: Around | None = None, direct: bool = True) -> None:
         self._office = office
-        self._sessions = Sessions()
+        self._sessions: Sessions[AuthenticatedUser] = Sessions()
         service = service_of(office)
         server = mcp_server(service, around=around)
         self._hot = Hot(service, server) if direct else None
@@ -191,7 +191,9 @@ class McpHttp:
 
     def _counting(self, scope: AsgiScope, send: Send) -> Send:
         """``send``, noting which session was opened or used."""
-        whose = f"{scope['user'].access_token.client_id} {scope['user'].access_token.subject}"
+        user: AuthenticatedUser = scope["user"]
+        # Whatever credential they show: whoever may have many would otherwise have that many times as much.
+        whose = user.access_token.subject or ""
         named = Headers(scope=scope).get(SESSION)
         if named is not None:
             self._sessions.used(whose, named)
@@ -199,14 +201,14 @@ class McpHttp:
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start" and named is None and message["status"] < BAD_REQUEST:
                 opened = Headers(raw=message["headers"]).get(SESSION)
-                if opened is not None and (oldest := self._sessions.opened(whose, opened)) is not None:
-                    await self._end(scope, oldest)
+                if opened is not None and (oldest := self._sessions.opened(whose, opened, user)) is not None:
+                    await self._end(scope, *oldest)
             await send(message)
 
         return noting
 
-    async def _end(self, scope: AsgiScope, session: str) -> None:
-        """End a session as its client would."""
+    async def _end(self, scope: AsgiScope, session: str, user: AuthenticatedUser) -> None:
+        """End a session as its client would, which is known by the credential that opened it."""
 
         async def nothing() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -215,7 +217,7 @@ class McpHttp:
             """Whether it was there still is nobody's business."""
 
         headers = [(SESSION.encode(), session.encode())]
-        ending = {**scope, "method": "DELETE", "headers": headers}
+        ending = {**scope, "method": "DELETE", "headers": headers, "user": user}
         await self._manager.handle_request(ending, nothing, ignored)
 
     def _challenge(self, request: Request, refusal: NotSignedIn) -> Response:

@@ -37,7 +37,7 @@ async def look(service: Service, arguments: Any, *, by: Principal) -> dict[str, 
                 service.gate, service.feed, service.closing, call_id, by=by, seconds=seconds
             )
     if isinstance(seen, Declined):
-        return _refused(ErrorType.UNKNOWN_TOOL, call_id, "There is no such call.")
+        return _refused(ErrorType.INVALID_ARGUMENTS, call_id, "call_id: there is no such call of yours.")
     return as_result(seen.outcome)
 
 

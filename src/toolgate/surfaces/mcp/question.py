@@ -7,9 +7,12 @@ cannot pass for words of the gate. Not here: how the question travels (``elicit`
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from toolgate.domain.argument_types.hidden_characters import first_hidden
 from toolgate.domain.lifecycle import ApprovalState
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ SCHEMA: Final[Mapping[str, Any]] = {
     "required": [FIELD],
 }
 """The form (MCP 2025-06-18, elicitation: flat objects of primitive values)."""
+_SPACES: Final = re.compile(r" {9,}")
+_BLANK: Final = "\ufe0e\ufe0f\u2800"
+"""Selectors of a symbol's form and the empty Braille pattern, which ``first_hidden`` lets pass behind any letter."""
 _EFFECTS: Final = {
     "read": "it only reads",
     "write": "it changes data",
@@ -88,9 +94,19 @@ def _quoted(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """``text`` with what no reader sees spelt out: line ends, and marks that turn or hide what stands beside them."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+    """``text`` with what no reader sees spelt out: line ends, marks that turn or hide, and long blanks.
+
+    A dialogue breaks long lines where it likes: behind many spaces a model's words would begin a line like the gate's.
+    """
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(
+            char.encode("unicode_escape").decode("ascii") if _is_hidden(char) else char for char in text
+        )
+    return _SPACES.sub(lambda found: f"\\u0020\u00d7{len(found.group())}", text)
+
+
+def _is_hidden(char: str) -> bool:
+    """As on a page of the console: also letters and selectors that are drawn as nothing, and each unusual space."""
+    if char == " ":
+        return False
+    return char in _BLANK or unicodedata.category(char) == "Zs" or first_hidden(f"a{char}") is not None

@@ -25,6 +25,7 @@ class Reports:
         self._lock = threading.Lock()
         self._newest: Report | None = None
         self._arrived = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         self._sent = -inf
 
     def tell(self, done: float, total: float | None, note: str | None) -> None:
@@ -55,8 +56,10 @@ class Reports:
             await self._send_newest()
 
     async def _send_newest(self) -> None:
-        with self._lock:
-            report, self._newest = self._newest, None
-        if report is not None and report[0] > self._sent:
-            self._sent = report[0]
-            await self._send(*report)
+        # Whoever ends the block waits for a report that is on its way already, and does not cut it off.
+        async with self._one_at_a_time:
+            with self._lock:
+                report, self._newest = self._newest, None
+            if report is not None and report[0] > self._sent:
+                self._sent = report[0]
+                await self._send(*report)

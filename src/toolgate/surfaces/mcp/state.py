@@ -1,8 +1,8 @@
 """``requestState``: what a client of 2026-07-28 carries between our question and its user's answer.
 
 Sealed with the gateway's keys, so that any gateway on the same store opens it; bound to who was asked, the tool and the
-arguments; good for minutes, and once. The approval itself is consumed once, whatever a client presents: that a state is
-refused the second time in the same process is a second lock. Not here: the question, and what an answer counts for.
+arguments; good for minutes, and once in a process. An approval is consumed once whatever a client presents, and what a
+tool asks (``asking``) has no effect. Not here: the question, and what an answer counts for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 GOOD_FOR: Final = 600.0
 """Seconds that a user has for an answer."""
 LONGEST: Final = 4_096
-"""Characters of a state that is looked at: ours have a few hundred."""
+"""Characters of a state of a confirmation that is looked at: ours have a few hundred."""
+STALE: Final = "Invalid or expired requestState"
+"""The same for whatever is wrong with one."""
 MOST_REMEMBERED: Final = 10_000
 """Used states that are remembered; past that the oldest is forgotten, and the approval refuses by itself."""
 _PREFIX: Final = "v1."
@@ -41,40 +43,50 @@ class Shown:
     digest: bytes
 
 
-class States:
-    """The states of one server. ``monotonic`` is a clock in seconds that never goes back."""
+class Carried:
+    """States of one server and one ``purpose``, of at most ``longest`` characters.
 
-    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    ``monotonic`` is a clock in seconds that never goes back.
+    """
+
+    def __init__(
+        self, *, purpose: str, longest: int, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._purpose = purpose
+        self._longest = longest
         self._monotonic = monotonic
         self._used: dict[str, float] = {}
 
-    async def seal(
-        self, gate: Gate, shown: Shown, *, by: Principal, tool: str, arguments: Any, seconds: float = GOOD_FOR
+    async def seal_said(
+        self,
+        gate: Gate,
+        said: Mapping[str, Any],
+        *,
+        by: Principal,
+        tool: str,
+        arguments: Any,
+        seconds: float = GOOD_FOR,
     ) -> str:
-        """A state for ``by``, good for this very call and for ``seconds``, at most ``GOOD_FOR``."""
-        said = {
-            "approval": shown.approval_id,
-            "call": shown.call_id,
-            "digest": shown.digest.hex(),
-            "once": secrets.token_hex(16),
-        }
-        good_for = min(seconds, GOOD_FOR)
+        """``said`` (values of JSON) for ``by``, good for this very call and for ``seconds``, at most ``GOOD_FOR``."""
         sealed = await gate.operate(
-            seal_state, said, by=by, bound_to=_bound_to(tool, arguments), seconds=good_for
+            seal_state,
+            {**said, "once": secrets.token_hex(16)},
+            by=by,
+            bound_to=_bound_to(self._purpose, tool, arguments),
+            seconds=min(seconds, GOOD_FOR),
         )
         return _PREFIX + _encoded(sealed)
 
-    async def open(
+    async def open_said(
         self, gate: Gate, state: object, *, by: Principal, tool: str, arguments: Any
-    ) -> Shown | None:
-        """What ``state`` was made for, once; None where it is not one of ours for ``by`` and this very call."""
-        sealed = _decoded(state)
+    ) -> dict[str, Any] | None:
+        """What was sealed, once; None where ``state`` is not one of ours for ``by`` and this very call."""
+        sealed = _decoded(state, longest=self._longest)
         if sealed is None:
             return None
-        said = await gate.operate(open_state, sealed, by=by, bound_to=_bound_to(tool, arguments))
-        if said is None or not self._first(said["once"]):
-            return None
-        return Shown(approval_id=said["approval"], call_id=said["call"], digest=bytes.fromhex(said["digest"]))
+        bound_to = _bound_to(self._purpose, tool, arguments)
+        said = await gate.operate(open_state, sealed, by=by, bound_to=bound_to)
+        return said if said is not None and self._first(said["once"]) else None
 
     def _first(self, once: str) -> bool:
         now = self._monotonic()
@@ -90,10 +102,33 @@ class States:
         return True
 
 
-def _bound_to(tool: str, arguments: Any) -> str:
-    """SHA-256 of the call as the client writes it; equal for equal JSON."""
+class States(Carried):
+    """Of what was put before a user to be confirmed."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(purpose="confirm", longest=LONGEST, monotonic=monotonic)
+
+    async def seal(
+        self, gate: Gate, shown: Shown, *, by: Principal, tool: str, arguments: Any, seconds: float = GOOD_FOR
+    ) -> str:
+        """A state for ``by``, good for this very call and for ``seconds``, at most ``GOOD_FOR``."""
+        said = {"approval": shown.approval_id, "call": shown.call_id, "digest": shown.digest.hex()}
+        return await self.seal_said(gate, said, by=by, tool=tool, arguments=arguments, seconds=seconds)
+
+    async def open(
+        self, gate: Gate, state: object, *, by: Principal, tool: str, arguments: Any
+    ) -> Shown | None:
+        """What ``state`` was made for, once; None where it is not one of ours for ``by`` and this very call."""
+        said = await self.open_said(gate, state, by=by, tool=tool, arguments=arguments)
+        if said is None:
+            return None
+        return Shown(approval_id=said["approval"], call_id=said["call"], digest=bytes.fromhex(said["digest"]))
+
+
+def _bound_to(purpose: str, tool: str, arguments: Any) -> str:
+    """SHA-256 of the call as the client writes it, and what it is carried for; equal for equal JSON."""
     plain = arguments.hex() if isinstance(arguments, bytes) else arguments
-    text = json.dumps([tool, type(arguments).__name__, plain], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([purpose, tool, type(arguments).__name__, plain], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -101,9 +136,9 @@ def _encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def _decoded(state: object) -> bytes | None:
+def _decoded(state: object, *, longest: int) -> bytes | None:
     """The bytes of a state; None for what no ``seal`` wrote. Only the one spelling that it writes is read."""
-    if not isinstance(state, str) or len(state) > LONGEST or not state.startswith(_PREFIX):
+    if not isinstance(state, str) or len(state) > longest or not state.startswith(_PREFIX):
         return None
     text = state.removeprefix(_PREFIX)
     try:

@@ -7,6 +7,7 @@ id opens nothing for anybody else. Not here: jobs, progress of a task and ``noti
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -22,8 +23,9 @@ from mcp_types.jsonrpc import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import HTTPConnection
 
+from toolgate.domain.errors import GateFault
 from toolgate.domain.lifecycle import ApprovalState
-from toolgate.domain.outcome import ErrorType, PendingApproval, Started, Succeeded
+from toolgate.domain.outcome import ErrorType, PendingApproval, Refused, Succeeded
 from toolgate.domain.principal import Declined
 from toolgate.operations.follow_call import Followed, follow_call
 from toolgate.operations.review import moment
@@ -53,6 +55,7 @@ POLL_RUNNING_MS: Final = 1_000
 NO_SUCH_TASK: Final = "Task not found"
 """The same for whatever keeps somebody from a task."""
 _WITHDRAWN: Final = "It was withdrawn. Nothing ran."
+_log = logging.getLogger("toolgate")
 
 
 class TaskParams(RequestParams):
@@ -72,7 +75,12 @@ async def as_task(call: McpCall, ask: Ask) -> Answered:
     answer = await ask()
     if isinstance(answer, Mapping) or has_ended(answer) or not _declared(call.context):
         return answer
-    task = await call.service.gate.operate(follow_call, answer.call_id, by=call.asked.by)
+    try:
+        task = await call.service.gate.operate(follow_call, answer.call_id, by=call.asked.by)
+    except GateFault as fault:
+        # That it is held stays true, and its call_id leads to what comes of it.
+        _log.warning("%s is answered as held, not as a task: %s", answer.call_id, type(fault).__name__)
+        return answer
     if isinstance(task, Declined):
         return answer
     if has_ended(task.outcome):
@@ -112,8 +120,7 @@ def serve_tasks(server: Server[Any], service: Service) -> None:
             why = f"cancelled through {asked.surface}: {client_of(context).name}"
             await service.gate.operate(withdraw, task.review.row.approval_id, by=asked.by, reason=why)
             service.decided()
-        # It may have begun meanwhile. What has an effect runs on and settles.
-        service.gate.cancel(task.row.call_id)
+        # What people agreed to and has begun is not called back (``Gate.cancel``), whatever it does.
         return {"resultType": "complete"}
 
     server.extensions[TASKS] = {}
@@ -198,12 +205,10 @@ def _status(task: Followed, *, asks: bool) -> Status:
 
 def _called_off(task: Followed) -> bool:
     """Whether somebody took it back. What the gate itself ends for a reason answers that reason."""
-    outcome = task.outcome
-    if isinstance(outcome, Succeeded | PendingApproval | Started):
-        return False
-    withdrawn = task.review.row.state is ApprovalState.CANCELLED
-    return outcome.error_type is ErrorType.CANCELLED or (
-        withdrawn and outcome.error_type is ErrorType.APPROVAL_EXPIRED
+    return (
+        isinstance(task.outcome, Refused)
+        and task.outcome.error_type is ErrorType.APPROVAL_EXPIRED
+        and task.review.row.state is ApprovalState.CANCELLED
     )
 
 
@@ -213,8 +218,7 @@ def _words(task: Followed, status: Status) -> str | None:
         return f"{outcome.message} Undecided, it ends at {outcome.expires_at}."
     if isinstance(outcome, Succeeded):
         return None
-    withdrawn = status == "cancelled" and task.review.row.state is ApprovalState.CANCELLED
-    return _WITHDRAWN if withdrawn else outcome.message
+    return _WITHDRAWN if status == "cancelled" else outcome.message
 
 
 def _key(review: Review) -> str:

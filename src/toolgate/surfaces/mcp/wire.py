@@ -16,6 +16,9 @@ from toolgate.domain.canonical import UnfitJson, parse_json
 from toolgate.surfaces.http.members import judged_later, slices
 
 CALL: Final = "tools/call"
+BEGIN: Final = "initialize"
+LONGEST_BEGIN: Final = 16 * 1024
+"""Bytes of the message that opens a session: what a client says of itself is kept for as long as that lasts."""
 NOT_SENT: Final = object()
 """In place of arguments."""
 
@@ -37,7 +40,8 @@ def read(raw: bytes) -> Message:
     """The message that ``raw`` is. JSON that is no object is left for the SDK to refuse, and so is no body at all.
 
     Raises:
-        UnfitJson: for a name twice, or anything else that is no strict JSON, outside the arguments of a call.
+        UnfitJson: for a name twice, or anything else that is no strict JSON, outside the arguments of a call; and for
+            more words of a client about itself than are kept.
     """
     try:
         text = raw.decode()
@@ -51,6 +55,8 @@ def read(raw: bytes) -> Message:
     members = slices(text)
     params = members.get("params", "")
     method = parse_json(members.get("method", "null"))
+    if method == BEGIN and len(raw) > LONGEST_BEGIN:
+        raise UnfitJson("", f"longer than the {LONGEST_BEGIN} bytes that {BEGIN} may have")
     inner = slices(params) if method == CALL and params.startswith("{") else {}
     _refuse_unfit({name: value for name, value in members.items() if not (inner and name == "params")})
     _refuse_unfit({name: value for name, value in inner.items() if name != "arguments"})

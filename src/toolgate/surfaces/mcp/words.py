@@ -29,7 +29,13 @@ _PER: Final = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86_400.0: "
 
 def description(contract: Contract) -> str:
     """The author's description, and below it what the contract says."""
-    lines = [_effect(contract), *_approval(contract), *_repeating(contract), _limits(contract)]
+    lines = [
+        _effect(contract),
+        *_asking(contract),
+        *_approval(contract),
+        *_repeating(contract),
+        _limits(contract),
+    ]
     return "\n".join([contract.description, "", *lines]).strip()
 
 
@@ -40,6 +46,10 @@ def may_wait(contract: Contract) -> bool:
 
 def _effect(contract: Contract) -> str:
     return f"{_EFFECTS[contract.effect]}{', outside this organisation too' if contract.external else ''}."
+
+
+def _asking(contract: Contract) -> list[str]:
+    return ["It may ask the user for input before it answers."] if contract.asks else []
 
 
 def _approval(contract: Contract) -> list[str]:
