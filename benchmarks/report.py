@@ -139,7 +139,7 @@ def _show_office(console: Console, found: dict[str, Any]) -> None:
 def _show_mcp(console: Console, name: str, found: dict[str, dict[str, Sample]]) -> None:
     for title, samples in found.items():
         console.print(_beside(title, samples, mcp.SDK if name == "mcp" else mcp.RAW))
-        if not title.startswith("tools/call"):
+        if not title.startswith("tools/call") or "handshake" in title:
             continue
         ours = next(sample for subject, sample in samples.items() if subject.startswith(mcp.GATE))
         for line in _served(ours, samples) if name == "mcp" else _proxied(ours, samples):

@@ -170,7 +170,7 @@ def exceptions() -> str:
 def _tree(kind: type[BaseException], depth: int) -> Iterator[tuple[int, type[BaseException]]]:
     yield depth, kind
     for child in kind.__subclasses__():
-        if child.__module__.startswith("toolgate.domain.errors"):
+        if child.__module__ in {"toolgate.domain.errors", "toolgate.domain.questions"}:
             yield from _tree(child, depth + 1)
 
 

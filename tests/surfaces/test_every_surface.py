@@ -17,7 +17,7 @@ from tests.surfaces.stage import comparable
 from tests.surfaces.table import CASES
 from tests.surfaces.ways import WAYS
 
-pytestmark = pytest.mark.req("X3.1", "X3.3", "X3.4", "X3.44")
+pytestmark = pytest.mark.req("X3.1", "X3.3", "X3.4", "X3.13", "X3.44")
 
 
 UNKNOWN_TOOL: Final = -32602
