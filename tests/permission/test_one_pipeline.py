@@ -207,9 +207,13 @@ def test_no_public_name_runs_a_function_past_the_gate() -> None:
         "approve",
         "call",
         "call_sync",
+        # It gives a call up, and runs nothing.
+        "cancel",
         "deny",
         "from_config",
         "get_call",
+        # As an operation, for one that only looks up rows.
+        "look",
         "make_workflow",
         # An operation is ours, not a surface's: it is handed the world and answers a value.
         "operate",
