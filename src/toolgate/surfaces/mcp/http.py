@@ -24,6 +24,7 @@ from toolgate.domain.errors import GateFault
 from toolgate.domain.principal import Action, Principal, Scope, forbids
 from toolgate.surfaces.http.credentials import NotSignedIn
 from toolgate.surfaces.http.marks import request_id_of
+from toolgate.surfaces.http.middleware.again import again
 from toolgate.surfaces.http.middleware.own_origin import why_not
 from toolgate.surfaces.http.problems import Problem, not_signed_in
 from toolgate.surfaces.http.streams import is_same
@@ -132,7 +133,7 @@ class McpHttp:
         scope["user"] = _owner(by)
         ASKING.set(by)
         await self._manager.handle_request(
-            scope, _told_again(first, message.raw, receive), self._counting(scope, send)
+            scope, again({**first, "body": message.raw}, receive), self._counting(scope, send)
         )
 
     async def _stream(self, request: Request, by: Principal, receive: Receive, send: Send) -> None:
@@ -257,16 +258,3 @@ def _owner(by: Principal) -> AuthenticatedUser:
     """Whose session it is, as the SDK compares it. It gets no secret: that of ``AccessToken`` is never looked at."""
     whose = "\x00".join((by.tenant, by.id, by.agent or ""))
     return AuthenticatedUser(AccessToken(token="", client_id=by.credential, scopes=[], subject=whose))
-
-
-def _told_again(first: Message, raw: bytes, receive: Receive) -> Receive:
-    told = False
-
-    async def once_more() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {**first, "body": raw}
-
-    return once_more

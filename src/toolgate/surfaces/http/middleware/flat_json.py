@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from toolgate.surfaces.http.middleware.again import again
 from toolgate.surfaces.http.problems import Problem
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 MOST_LEVELS: Final = 66
 """Those that a call's arguments may have (64), and the two that a message puts around them."""
@@ -38,16 +39,7 @@ class FlatJson:
             detail = f"the JSON is nested deeper than {self._levels} levels"
             await Problem(code="bad_request", detail=detail).response(Request(scope))(scope, receive, send)
             return
-        told = False
-
-        async def once_more() -> Message:
-            nonlocal told
-            if told:
-                return await receive()
-            told = True
-            return first
-
-        await self.app(scope, once_more, send)
+        await self.app(scope, again(first, receive), send)
 
 
 def is_deeper(raw: bytes, levels: int) -> bool:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from toolgate.surfaces.http.middleware.again import again
 from toolgate.surfaces.http.problems import Problem
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class WholeBody:
@@ -37,16 +38,8 @@ class WholeBody:
             response.headers["Connection"] = "close"
             await response(scope, receive, send)
             return
-        told = False
-
-        async def once_more() -> Message:
-            nonlocal told
-            if told:
-                return await receive()
-            told = True
-            return {"type": "http.request", "body": found, "more_body": False}
-
-        await self.app(scope, once_more, send)
+        whole = {"type": "http.request", "body": found, "more_body": False}
+        await self.app(scope, again(whole, receive), send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | Problem | None:
         """The body, why it is refused, or None where its sender is gone."""
