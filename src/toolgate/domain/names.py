@@ -7,6 +7,7 @@ words) is made clean, for nothing hangs on it and a call should not fail over it
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from toolgate.domain.redaction import redact_text
@@ -15,6 +16,8 @@ MAX_NAME: Final = 256
 MAX_RATIONALE: Final = 8_192
 MAX_USER_INPUT: Final = 262_144
 _MARK_OF_A_CUT: Final = "…[cut]"
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context, section 3.2.2. One that is malformed is not there (section 3.3.1)."""
 
 
 def name_problem(value: object, *, of: str) -> str | None:
@@ -40,3 +43,8 @@ def words(value: object, *, limit: int) -> str:
     text = str(value)
     kept = text if len(text) <= limit else text[: limit - len(_MARK_OF_A_CUT)] + _MARK_OF_A_CUT
     return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()
+
+
+def traceparent(said: object) -> str | None:
+    """``said`` where it is a trace context; one that is malformed is not there."""
+    return said if isinstance(said, str) and _TRACEPARENT.fullmatch(said) else None

@@ -227,10 +227,14 @@ class _Outcome:
         ``Content`` the blocks themselves are the content, without ``structuredContent``; the rest of the outcome stands
         beside them in ``_meta``, under ``OUTCOME_META``.
         """
-        body = self.to_model()
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-        failed = body["status"] in {"refused", "failed", "unknown"}
-        return {"content": [{"type": "text", "text": text}], "structuredContent": body, "isError": failed}
+        return mcp_result(self.to_model())
+
+
+def mcp_result(body: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The JSON of an outcome as a ``CallToolResult``."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    failed = body.get("status") in {"refused", "failed", "unknown"}
+    return {"content": [{"type": "text", "text": text}], "structuredContent": dict(body), "isError": failed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

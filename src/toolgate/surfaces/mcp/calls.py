@@ -6,12 +6,11 @@ parameters arrive, and any decision.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from toolgate.domain.names import MAX_RATIONALE, MAX_USER_INPUT, label, name_problem
+from toolgate.domain.names import MAX_RATIONALE, MAX_USER_INPUT, label, name_problem, traceparent
 from toolgate.domain.outcome import ErrorType, Refused
 
 if TYPE_CHECKING:
@@ -22,16 +21,13 @@ WORKFLOW: Final = "dev.toolgate/workflow_id"
 MODEL: Final = "dev.toolgate/model"
 RATIONALE: Final = "dev.toolgate/rationale"
 USER_INPUT: Final = "dev.toolgate/user_input"
-OUTCOME: Final = "dev.toolgate/outcome"
-"""Keys of ``_meta``: the first four of a request, the last of a result."""
+"""Keys of ``_meta`` of a request."""
 TRACEPARENT: Final = "traceparent"
 WORKFLOW_HEADER: Final = "Toolgate-Workflow-Id"
 INVALID_PARAMS: Final = -32602
 """JSON-RPC 2.0, section 5.1."""
 _SHOWN: Final = 100
 """Characters of a name that nobody knows."""
-_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-"""W3C Trace Context, section 3.2.2. One that is malformed is not there (section 3.3.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +73,7 @@ def read_call(params: Mapping[str, Any], asked: Asked) -> CallRequest | Malforme
         model=meta.get(MODEL),
         user_input=meta.get(USER_INPUT),
         rationale=meta.get(RATIONALE),
-        trace=_trace(meta.get(TRACEPARENT)),
+        trace=traceparent(meta.get(TRACEPARENT)),
         reports=meta.get("progressToken") is not None,
     )
 
@@ -100,10 +96,6 @@ def _workflow(meta: Mapping[str, Any], asked: Asked) -> Any:
     if said is not None:
         return said
     return asked.workflow if header is None else header
-
-
-def _trace(said: object) -> str | None:
-    return said if isinstance(said, str) and _TRACEPARENT.fullmatch(said) else None
 
 
 def is_unknown_tool(outcome: Outcome[Any]) -> bool:

@@ -5,11 +5,9 @@ Not here: what is known of a call (``operations.see_call``).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from toolgate.domain.outcome import ErrorType, unsuccessful
+from toolgate.domain.outcome import ErrorType, mcp_result, unsuccessful
 from toolgate.domain.principal import Declined
 from toolgate.operations.see_call import see_call
 from toolgate.surfaces.http.waiting import wait_for_end
@@ -38,18 +36,7 @@ async def look(service: Service, arguments: Any, *, by: Principal) -> dict[str, 
             )
     if isinstance(seen, Declined):
         return _refused(ErrorType.INVALID_ARGUMENTS, call_id, "call_id: there is no such call of yours.")
-    return as_result(seen.outcome)
-
-
-def as_result(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of an answer as a ``CallToolResult``."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    failed = body.get("status") in {"refused", "failed", "unknown"}
-    return {
-        "content": [{"type": "text", "text": text}],
-        "structuredContent": dict(body),
-        "isError": failed,
-    }
+    return mcp_result(seen.outcome)
 
 
 def _refused(

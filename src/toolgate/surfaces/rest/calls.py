@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import JSONResponse
 
+from toolgate.domain.names import traceparent
 from toolgate.domain.outcome import PendingApproval, Started
 from toolgate.domain.principal import Declined
 from toolgate.operations.call_story import call_story
@@ -46,8 +46,6 @@ MARGIN: Final = 30.0
 Longer than the grace that the gate gives a store that hangs (10 s): the gate's own answer says whether something
 happened, and 504 for the request as a whole could not.
 """
-_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-"""W3C Trace Context, section 3.2.2. One that is malformed is not there (section 3.3.1)."""
 
 
 async def ask(asked: Asked[Query, CallBody]) -> Reply:
@@ -88,7 +86,7 @@ def _take_time(office: Office, asked: Asked[Query, CallBody]) -> None:
 
 def _trace(request: Request) -> str | None:
     sent = request.headers.getlist("traceparent")
-    return sent[0] if len(sent) == 1 and _TRACEPARENT.fullmatch(sent[0]) else None
+    return traceparent(sent[0]) if len(sent) == 1 else None
 
 
 def _told(outcome: Outcome[Any], request: Request) -> Reply:
