@@ -149,15 +149,15 @@ COMPILE += $(if $(UPGRADE),--upgrade)
 
 .PHONY: lock
 lock: ## Write the hashed locks anew from pyproject.toml (needs uv; UPGRADE=1 for the newest)
-	@$(COMPILE) pyproject.toml --extra server -o $(LOCKS)/runtime.txt
+	@$(COMPILE) pyproject.toml --extra server --extra jobs --extra postgres --extra otel -o $(LOCKS)/runtime.txt
 	@$(COMPILE) --group build -c $(LOCKS)/runtime.txt -o $(LOCKS)/build.txt
-	@$(COMPILE) pyproject.toml --extra server --group dev -c $(LOCKS)/runtime.txt -c $(LOCKS)/build.txt -o $(LOCKS)/dev.txt
-	@$(COMPILE) pyproject.toml --extra server --group bench -c $(LOCKS)/dev.txt -o $(LOCKS)/bench.txt
+	@$(COMPILE) pyproject.toml --extra server --extra jobs --extra postgres --extra otel --group dev -c $(LOCKS)/runtime.txt -c $(LOCKS)/build.txt -o $(LOCKS)/dev.txt
+	@$(COMPILE) pyproject.toml --extra server --extra jobs --extra postgres --extra otel --group bench -c $(LOCKS)/dev.txt -o $(LOCKS)/bench.txt
 
 .PHONY: lowest
 lowest: ## Run every test on the oldest versions that pyproject.toml admits (needs uv)
 	@$(UV) --no-config venv --quiet --clear --python $(PY) .cache/lowest
-	@$(UV) --no-config pip install --quiet --python .cache/lowest/bin/python --resolution lowest-direct --group dev -e '.[server]'
+	@$(UV) --no-config pip install --quiet --python .cache/lowest/bin/python --resolution lowest-direct --group dev -e '.[server,jobs,postgres,otel]'
 	@.cache/lowest/bin/python -m tests.browser.provide
 	@.cache/lowest/bin/python -m tests.mcp.node.provide
 	@.cache/lowest/bin/python -m pytest -n $(WORKERS) --maxprocesses=8 $(ARGS)
