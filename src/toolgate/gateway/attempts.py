@@ -13,12 +13,13 @@ from toolgate.domain.errors import NeedsApproval, ToolError, TransientError
 from toolgate.domain.questions import NeedsInput
 from toolgate.domain.retry import FailureClass, backoff, may_retry
 from toolgate.gateway.scope import context_of
+from toolgate.gateway.steps import JobSteps
 from toolgate.ports import NotBegun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from toolgate.domain.call import ClearedCall
+    from toolgate.domain.call import ClearedCall, SealedCall
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
 
@@ -57,7 +58,13 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
             # An isolated tool's deps belong to the process that runs it, and are entered there.
             shared = contract.isolation != "process" and sealed.tool.needs_deps
             context = await context_of(
-                world, flight, sealed, approval=call.approval, with_deps=shared, asking=flight.asking
+                world,
+                flight,
+                sealed,
+                approval=call.approval,
+                with_deps=shared,
+                asking=flight.asking,
+                steps=_steps(world, flight, sealed),
             )
         except Exception as error:  # noqa: BLE001 - deps is the author's; it failed before this attempt did anything
             failed = Raised(error, FailureClass.UNDECLARED, flight.in_doubt and contract.has_effects)
@@ -77,7 +84,8 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
                 continue
             failure = classify(error)
             flight.in_doubt = doubtful_before or not _declares_none(error)
-            if may_retry(contract, failure, attempt=flight.attempts):
+            stopped = flight.job is not None and flight.job.stopped
+            if not stopped and may_retry(contract, failure, attempt=flight.attempts):
                 wait = backoff(contract, sealed.call_id, attempt=flight.attempts)
                 if world.clock.monotonic() + wait < flight.deadline:
                     await world.clock.sleep(wait)
@@ -87,6 +95,13 @@ async def run(world: World, flight: Flight, call: ClearedCall) -> Ended:
             failed = Raised(error, failure, flight.in_doubt and contract.has_effects, applied, misfits)
             return await _left(flight, failed, has_effects=contract.has_effects)
         return await _left(flight, Returned(value), has_effects=contract.has_effects)
+
+
+def _steps(world: World, flight: Flight, sealed: SealedCall) -> JobSteps | None:
+    """Anew each attempt: its first ``fetch`` is the first one again. Another process cannot reach them."""
+    if flight.job is None or sealed.contract.isolation == "process":
+        return None
+    return JobSteps(world, flight, sealed)
 
 
 async def _left(flight: Flight, ended: Ended, *, has_effects: bool) -> Ended:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from toolgate.domain.rows import ApprovalRow, CallRow
     from toolgate.gateway.asking import Asking
     from toolgate.gateway.finish.judge_end import Judgement
+    from toolgate.gateway.job_run import JobRun
+    from toolgate.ports import CallSpan
 
 _LOCK = threading.Lock()
 _log = logging.getLogger("toolgate")
@@ -49,11 +51,13 @@ class Flight:
         dispatched: the tool was, or is about to be, entered.
         in_doubt: some attempt may have changed the world.
         called_off: nobody waits for it any more, and it was given up for that.
+        job: what a run of a job knows besides; None for every other call, and for the one that asks for a job.
         asking: what its tool asks of whoever calls; None where it declares no such thing.
         listener: who hears how far the run has come; None once somebody listening failed.
         judged: how its run ended, from when that is known: whatever then cuts the call off, this is what is recorded.
         prepared: what a read will answer once its record is committed.
         rescued: the watchdog has seen to it, because its loop is blocked.
+        span: how a trace shows it, where somebody traces.
     """
 
     __slots__ = (
@@ -67,6 +71,7 @@ class Flight:
         "dispatched",
         "gave_up",
         "in_doubt",
+        "job",
         "judged",
         "lane",
         "listener",
@@ -80,6 +85,7 @@ class Flight:
         "row",
         "scope",
         "sealed",
+        "span",
         "started",
         "task",
         "timer",
@@ -96,6 +102,7 @@ class Flight:
         approval: ApprovalRow | None = None,
         listener: Progress | None = None,
         asking: Asking | None = None,
+        job: JobRun | None = None,
     ) -> None:
         self.received = received
         self.on_answer = on_answer
@@ -107,6 +114,7 @@ class Flight:
         self.answered = False
         self.listener = listener
         self.asking = asking
+        self.job = job
         self.started = started
         self.deadline = deadline
         self.lane: Any = None
@@ -123,11 +131,12 @@ class Flight:
         self.reasons: tuple[str, ...] = ()
         self.task: asyncio.Task[None] | None = None
         self.timer: Any = None
+        self.span: CallSpan | None = None
 
     @property
     def resuming(self) -> bool:
-        """Whether this run follows an approval, and not a request."""
-        return self.approval is not None
+        """Whether this run follows an approval or a queue, and not a request."""
+        return self.approval is not None or self.job is not None
 
     def begin_intending(self, row: CallRow | None) -> bool:
         """The intent is about to be written, unless the call was given up: then nothing may follow."""
@@ -203,12 +212,18 @@ class Flight:
             self.phase = Phase.SETTLING
             return True
 
-    def answer(self, outcome: Outcome[Any]) -> None:
-        """Tell whoever waits, once."""
+    def step(self, name: str | None) -> None:
+        """What a trace shows of the time since the step before; None: nothing of its own."""
+        if self.span is not None:
+            self.span.step(name)
+
+    def answer(self, outcome: Outcome[Any], before: Callable[[], object]) -> None:
+        """Tell whoever waits, once. ``before`` is called first, if it is told: what is counted is never behind."""
         with _LOCK:
             if self.answered:
                 return
             self.answered = True
+        before()
         self.on_answer(outcome)
 
     def release(self) -> None:

@@ -111,11 +111,18 @@ def request_row(world: World, sealed: SealedCall) -> SealedRow:
         "rationale": received.rationale,
         "user_input": received.workflow.user_input,
         "barred": received.barred,
+        **_when(received),
         "claimed": [[mac.hex(), fingerprint.hex()] for mac, fingerprint in received.claimed],
     }
     return _sealed(
         world, sealed.caller.tenant, sealed.call_id, "request", json.dumps(plain, ensure_ascii=False).encode()
     )
+
+
+def _when(received: ReceivedCall) -> dict[str, Any]:
+    """When a job should run, where the application said so: it may be held before."""
+    said = {"priority": received.priority, "delay": received.delay or None}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def result_row(world: World, sealed: SealedCall, raw: bytes | None, kept: Mapping[str, Any]) -> SealedRow:

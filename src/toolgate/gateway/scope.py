@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from toolgate.domain.answers import Answer
     from toolgate.domain.approval import ApprovalFact
     from toolgate.domain.call import SealedCall
+    from toolgate.domain.context import DurableSteps
     from toolgate.domain.questions import Kind
     from toolgate.domain.tool import Predicate
     from toolgate.gateway.asking import Asking
@@ -94,6 +95,10 @@ class Scope:
                 raise
 
 
+def _never() -> bool:
+    return False
+
+
 async def context_of(
     world: World,
     flight: Flight,
@@ -102,11 +107,13 @@ async def context_of(
     approval: ApprovalFact | None = None,
     with_deps: bool = True,
     asking: Asking | None = None,
+    steps: DurableSteps | None = None,
 ) -> ToolContext[Any]:
     """The context of a predicate or a run. Enters ``deps``, unless whoever runs it does that elsewhere.
 
-    ``asking`` is for a run: a predicate decides, and answers are no part of a decision.
+    ``asking`` and ``steps`` are for a run: a predicate decides, and answers are no part of a decision.
     """
+    job = flight.job
     deadline, monotonic = flight.deadline, world.clock.monotonic
     received = sealed.received
     return ToolContext(
@@ -126,6 +133,9 @@ async def context_of(
         listener=flight.report if flight.listener is not None else None,
         answers=_NO_ANSWERS if asking is None else MappingProxyType(asking.answers),
         can_ask=_NOTHING if asking is None else asking.can_ask,
+        job_id=None if job is None else job.row.job_id,
+        steps=steps,
+        stopping=_never if job is None else lambda: job.stopped,
     )
 
 

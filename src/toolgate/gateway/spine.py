@@ -4,7 +4,8 @@
     find       the contract, for a caller who may see it: an unknown tool and a hidden one answer alike
     seal       arguments parsed strictly, key and digest fixed: from here on nothing rewrites the call
     GATES      may it run? pure judges; a deny beats every hold, several holds merge to the strictest
-    permit     the intent made durable (or the approval consumed, or a grant spent, with it): no record, no run
+    permit     the intent made durable (or the approval consumed, or a grant spent, with it): no record, no run;
+               a job is put into its queue instead, and takes these steps again when a worker begins it
     run        attempts under the deadline, each judged before another may follow
     check      the result against its contract, bounded
     settle     outcome and audit in one transaction; only then the answer
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from toolgate.domain.approval import LEAST, ApprovalFact, Requirement, tally
 from toolgate.domain.call import Clearance, ClearedCall
 from toolgate.domain.commands import (
+    BeginJob,
     Dispatch,
     Done,
     GrantUse,
@@ -35,13 +37,15 @@ from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.ledger import stored_requirement
 from toolgate.domain.lifecycle import EffectState
-from toolgate.domain.outcome import ErrorType, Outcome
-from toolgate.domain.rows import RUNNING, ByCall
+from toolgate.domain.metrics import JOB_WAIT
+from toolgate.domain.outcome import ErrorType, Outcome, unsuccessful
+from toolgate.domain.rows import RUNNING, ByCall, ByJob
 from toolgate.domain.verdict import Deny, Hold, Pass, Replay
 from toolgate.gateway import granted, records
 from toolgate.gateway.attempts import run, wants_approval
+from toolgate.gateway.enqueue import hand_over, job_row, queued_call
 from toolgate.gateway.finish.judge_end import Judgement, called_off, judge_end, timed_out
-from toolgate.gateway.finish.recall import pending, recall
+from toolgate.gateway.finish.recall import pending, recall, started
 from toolgate.gateway.finish.settle import (
     audit_unavailable,
     evidence,
@@ -54,6 +58,7 @@ from toolgate.gateway.finish.settle import (
 from toolgate.gateway.flight import Flight
 from toolgate.gateway.gates import approval, budget, idempotency, permission, pinned
 from toolgate.gateway.hold import hold_command
+from toolgate.gateway.job_run import cancelled, ended_by_wish
 from toolgate.gateway.prepare.find import NotFound, find
 from toolgate.gateway.prepare.identify import identify
 from toolgate.gateway.prepare.seal import Unfit, seal
@@ -62,7 +67,7 @@ from toolgate.gateway.scope import Scope
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
     from toolgate.domain.commands import Answer
-    from toolgate.domain.rows import CallRow, Found
+    from toolgate.domain.rows import CallRow, Found, JobRow
     from toolgate.gateway.world import Registered, World
 
 GATES = (
@@ -90,12 +95,16 @@ async def handle(world: World, flight: Flight) -> Outcome[Any] | None:
     flight.scope = Scope(world)
     try:
         registered, sealed = await prepare(world, flight)
+        flight.step("prepare")
         required = await judge(world, flight, sealed)
+        flight.step("gates")
         cleared = await permit(world, flight, sealed, required)
+        flight.step("permit")
         if cleared is None:
             return None
         return await perform(world, flight, registered, cleared)
     except Refusal as refusal:
+        flight.step("refuse")
         return refusal.outcome
     except (StoreUnavailable, StoreInDoubt) as fault:
         # No run without a record, and no word about it that could not be kept either.
@@ -146,12 +155,19 @@ async def permit(
 ) -> ClearedCall | None:
     """Make durable that the call will run, or that a person is asked. None: it was given up meanwhile."""
     fact: ApprovalFact | None = None
-    if flight.resuming:
+    if flight.job is not None:
+        fact = await _begin(world, flight, sealed)
+    elif sealed.contract.job is not None:
+        raise Refusal(await _enqueue(world, flight, sealed, required))
+    elif flight.resuming:
         fact = await _consume(world, flight, sealed, required)
     elif required is not None:
         fact = await _granted_or_held(world, flight, sealed, required)
     elif sealed.contract.has_effects:
         await _intend(world, flight, sealed)
+    if flight.job is not None and flight.job.stopped:
+        # The wish came while the intent was being written. Nothing ran.
+        raise Refusal(await settle(world, flight, sealed, cancelled(flight)))
     if flight.row is not None and not _lease_suffices(world, flight, flight.row):
         too_late = timed_out(writes=True, dispatched=False, seconds=sealed.contract.timeout)
         raise Refusal(await settle(world, flight, sealed, too_late))
@@ -164,7 +180,7 @@ async def permit(
         clearance=_CLEARANCE,
         deadline=flight.deadline,
         approval=fact,
-        granted=fact is not None and not flight.resuming,
+        granted=fact is not None and flight.approval is None and flight.job is None,
     )
 
 
@@ -173,17 +189,22 @@ async def perform(
 ) -> Outcome[Any] | None:
     """Run, check, settle."""
     ended = await run(world, flight, call)
+    # Each attempt is shown by itself.
+    flight.step(None)
     if (
         (wish := wants_approval(ended)) is not None
         and (call.approval is None or call.granted)
         and call.sealed.contract.has_effects
+        and not (flight.job is not None and flight.job.stopped)
     ):
         reason, expiry = registered.said(wish.message, call.sealed), world.limits.approval_expires_in
         wished = approval.wished(wish, call.sealed.contract, reason=reason, expires_in=expiry)
         if wished is not None:
             return await _rehold(world, flight, call.sealed, wished)
-    judged = judge_end(call.sealed, ended, limit=registered.result_size)
-    return await settle(world, flight, call.sealed, judged)
+    judged = ended_by_wish(flight, judge_end(call.sealed, ended, limit=registered.result_size))
+    answer = await settle(world, flight, call.sealed, judged)
+    flight.step("settle")
+    return answer
 
 
 async def leave_quietly(flight: Flight, error: BaseException | None) -> None:
@@ -251,9 +272,132 @@ async def _intend(world: World, flight: Flight, sealed: SealedCall, *, grant: Gr
     return True
 
 
+async def _enqueue(
+    world: World, flight: Flight, sealed: SealedCall, required: Requirement | None
+) -> Outcome[Any] | None:
+    """Put the job into its queue, with whatever stands for consent spent in the same transaction; or ask."""
+    if flight.resuming:
+        return await _enqueue_approved(world, flight, sealed, required)
+    if required is None:
+        return await _queue(world, flight, sealed, None)
+    row = queued_call(world, flight, sealed)
+    for grant in await granted.covering(world, sealed, row, required):
+        try:
+            return await _queue(world, flight, sealed, granted.use_of(grant, sealed, required))
+        except _GrantGone:
+            continue
+    return await _draft_hold(world, flight, sealed, required)
+
+
+class _GrantGone(Exception):
+    """Another call spent its last use, or somebody revoked it, since it was found."""
+
+
+async def _queue(
+    world: World, flight: Flight, sealed: SealedCall, grant: GrantUse | None
+) -> Outcome[Any] | None:
+    row, job = queued_call(world, flight, sealed), job_row(world, sealed)
+    extra: dict[str, Any] = {"toolgate.job.id": job.job_id}
+    if grant is not None:
+        extra["toolgate.grant.id"] = grant.grant_id
+    event = records.event(
+        row,
+        transition="job_started",
+        decision="allow",
+        effect="none",
+        arguments=sealed.redacted,
+        approval_status="granted" if grant else None,
+        extra=extra,
+    )
+    claim = records.claim_row(sealed, sealed.key_mac) if sealed.key_mac is not None else None
+    command = Intend(row, claim, records.request_row(world, sealed), event, grant, job)
+    if not flight.begin_settling():
+        return None
+    try:
+        answer = await world.store.execute(command)
+    except StoreInDoubt as fault:
+        if not await _is_there(world, row.call_id):
+            # It may wait there all the same, and then a worker takes it: neither "nothing ran" nor "started" is true.
+            world.trail.failed()
+            reasons = (f"{type(fault).__name__}: {fault}",)
+            return unsuccessful(ErrorType.OUTCOME_UNKNOWN, call_id=row.call_id, reasons=reasons)
+        answer = Done(row)
+    if isinstance(answer, Taken):
+        return await _taken(world, flight, sealed, answer)
+    if isinstance(answer, NotAllowed):
+        raise _GrantGone
+    await hand_over(world, sealed, job)
+    return started(row.call_id)
+
+
+async def _is_there(world: World, call_id: str) -> bool:
+    try:
+        return (await world.store.find(ByCall(call_id))).call is not None
+    except (StoreUnavailable, StoreInDoubt):
+        return False
+
+
+async def _enqueue_approved(
+    world: World, flight: Flight, sealed: SealedCall, required: Requirement | None
+) -> Outcome[Any] | None:
+    """Use up the approval and put the job into its queue, at once."""
+    held = flight.approval
+    assert held is not None
+    if not flight.begin_settling():
+        return None
+    job = job_row(world, sealed)
+    command = Dispatch(
+        sealed.call_id, held.approval_id, world.owner, 0, sealed.digest, required or LEAST, job
+    )
+    answer = await world.store.execute(command)
+    if isinstance(answer, Done):
+        await hand_over(world, sealed, job)
+    return await recall(world, await world.store.find(ByCall(sealed.call_id)), replayed=False)
+
+
+async def _begin(world: World, flight: Flight, sealed: SealedCall) -> ApprovalFact | None:
+    """Take a queued job: the intent, unless the ledger says that it is another's, cancelled, or over."""
+    job = flight.job
+    assert job is not None
+    if not flight.begin_intending(None):
+        raise Refusal(None)
+    lease_until = await world.store.now() + round(world.job_lease * MICRO)
+    command = BeginJob(sealed.call_id, world.owner, lease_until, sealed.digest)
+    answer: Answer
+    try:
+        answer = await world.store.execute(command)
+    except StoreInDoubt:
+        # As with an intent: read again whether it was written, and only then run.
+        kept = (await world.store.find(ByCall(sealed.call_id))).call
+        if kept is None or kept.effect_state is not EffectState.INTENDED or kept.owner != world.owner:
+            raise
+        answer = Done(kept)
+    if isinstance(answer, NotAllowed) and not answer.wrote:
+        why = Deny(error_type=ErrorType.CONTRACT_CHANGED, reason=answer.reason)
+        raise Refusal(await refuse(world, flight, sealed, why))
+    if not isinstance(answer, Done) or answer.call is None:
+        found = await world.store.find(ByCall(sealed.call_id))
+        raise Refusal(None if found.call is None else await recall(world, found, replayed=False))
+    flight.row = answer.call
+    found = await world.store.find(ByJob(sealed.call_id))
+    if found.job is not None:
+        job.row, job.attempt = found.job, found.job.attempts
+        _note_wait(world, found.job)
+    if answer.call.approval_id is None or found.approval is None:
+        return None
+    return _consent(answer.call.approval_id, found)
+
+
+def _note_wait(world: World, job: JobRow) -> None:
+    """How long a job waited for its first run, from when it could have begun."""
+    if world.meter is not None and job.attempts == 1 and job.started_at is not None:
+        waited = max(0, job.started_at - max(job.created_at, job.not_before))
+        world.meter.record(JOB_WAIT, waited / MICRO, (job.tool,))
+
+
 async def _taken(world: World, flight: Flight, sealed: SealedCall, taken: Taken) -> Outcome[Any] | None:
     """Somebody else claimed the key between the gate's look and the write."""
-    verdict = idempotency.verdict(taken.use, taken.found)
+    verdict = await idempotency.verdict(world, taken.use, taken.found)
     if isinstance(verdict, Deny):
         return await refuse(world, flight, sealed, verdict)
     return await refuse_found(world, flight, sealed, taken.found)
@@ -335,7 +479,8 @@ async def _rehold(
     now = world.clock.now()
     approval_row = await records.approval_row(world, flight, sealed, required, now=now)
     assert flight.row is not None
-    row = flight.row._replace(
+    before = flight.row
+    row = before._replace(
         status="pending_approval",
         effect_state=None,
         approval_id=approval_row.approval_id,
@@ -353,7 +498,7 @@ async def _rehold(
         extra={"toolgate.settled": "not_applied"},
     )
     claim = None
-    if sealed.key_mac is None and not flight.resuming:
+    if sealed.key_mac is None and before.approval_id is None:
         claim = records.claim_row(sealed, idempotency.attach_mac(world, sealed), attach_only=True)
     try:
         answer = await world.store.execute(Rehold(row, approval_row, claim, event))
@@ -382,6 +527,11 @@ def _lease(world: World, flight: Flight, now: int) -> int:
 
 
 def _lease_suffices(world: World, flight: Flight, row: CallRow) -> bool:
-    """Whether the lease outlives the deadline. A process that was stopped meanwhile must not dispatch."""
+    """Whether the lease outlives the deadline. A process that was stopped meanwhile must not dispatch.
+
+    That of a job is shorter and renewed while it runs: here it only has to stand.
+    """
     left = flight.deadline - world.clock.monotonic()
+    if flight.job is not None:
+        return left > 0 and world.clock.now() < row.lease_until
     return left > 0 and world.clock.now() + round(left * MICRO) < row.lease_until

@@ -13,6 +13,7 @@ from toolgate.domain.contract import Contract
 from toolgate.domain.errors import ContractError, StoreInDoubt, StoreUnavailable
 from toolgate.domain.limits import Limits
 from toolgate.domain.redaction import Redactor
+from toolgate.domain.retention import NOTHING_SAID, Retention
 from toolgate.domain.rows import Event
 from toolgate.domain.tool import Tool
 from toolgate.domain.trail import plain_record
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
         Deps,
         Ids,
         Issuer,
+        JobEngine,
         Keys,
+        Meter,
         Reservations,
         Runner,
         SignIn,
         Sink,
         Store,
+        Telemetry,
         Upstreams,
     )
 
@@ -162,6 +166,10 @@ class World:
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     chance: Callable[[], float] = Random().random  # noqa: S311 - spreads attempts in time, and guards nothing
     lease_margin: float = 10.0
+    retention: Retention = NOTHING_SAID
+    job_lease: float = 30.0
+    """Seconds for which a running job is believed to be alive; renewed while it is."""
+    jobs: JobEngine | None = None
     settle_grace: float = 10.0
     trail: Trail = field(default_factory=Trail)
     anonymous: Redactor = field(init=False)
@@ -169,6 +177,12 @@ class World:
     ended_approvals: deque[tuple[str, tuple[str, ...], str]] = field(default_factory=deque)
     patience: dict[str, tuple[float, float]] = field(default_factory=dict)
     unsettled: deque[LateEvidence] = field(default_factory=lambda: deque(maxlen=10_000))
+    opened_at: int | None = None
+    """When this gateway began (µs, the store's time)."""
+    meter: Meter | None = None
+    telemetry: Telemetry | None = None
+    house_kept_at: float | None = None
+    """When a round of housekeeping last came to its end (monotonic seconds)."""
 
     def __post_init__(self) -> None:
         self.anonymous = Redactor(self.keys.redaction_mac, ())

@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING
 from toolgate.domain.commands import (
     DONE,
     Append,
+    BeginJob,
+    CancelJob,
     Command,
     DecideApproval,
     Dispatch,
     DraftHold,
     EditApproval,
     EndApproval,
+    EndJob,
     Intend,
     Lapse,
     LateEvidence,
     MoveDelivery,
+    MoveJob,
     PlanNotice,
     PutGrant,
     PutToken,
@@ -36,7 +40,7 @@ from toolgate.domain.commands import (
     Settle,
     Superseded,
 )
-from toolgate.domain.ledger import approvals, grants, intents, notices
+from toolgate.domain.ledger import approvals, grants, intents, jobs, notices
 from toolgate.domain.ledger.approvals import NO_OWN_EDIT
 from toolgate.domain.ledger.decision import Decision, stored_requirement
 from toolgate.domain.ledger.intents import claim_use
@@ -76,6 +80,14 @@ def decide(command: Command, found: Found, now: int) -> Decision:  # noqa: C901,
             return approvals.rehold(command, found, now)
         case Dispatch():
             return approvals.dispatch(command, found, now)
+        case BeginJob():
+            return jobs.begin_job(command, found, now)
+        case EndJob():
+            return jobs.end_job(command, found, now)
+        case CancelJob():
+            return jobs.cancel_job(command, found, now)
+        case MoveJob():
+            return jobs.move_job(command, found, now)
         case DecideApproval():
             return approvals.decide_approval(command, found, now)
         case EditApproval():

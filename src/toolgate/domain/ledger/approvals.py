@@ -14,6 +14,7 @@ from toolgate.domain.commands import Answer, Done, NotAllowed, Superseded, Taken
 from toolgate.domain.idempotency import KeyUse
 from toolgate.domain.ledger.decision import Decision, said, stored_requirement
 from toolgate.domain.ledger.intents import claim_use
+from toolgate.domain.ledger.jobs import queued
 from toolgate.domain.ledger.notices import decided, edited, requested
 from toolgate.domain.lifecycle import (
     ApprovalCause,
@@ -97,16 +98,24 @@ def dispatch(command: Dispatch, found: Found, now: int) -> Decision:
         lease_until=command.lease_until,
         updated_at=now,
     )
+    rows: tuple[Row, ...] = ()
+    extra: dict[str, JsonValue] = {}
+    if command.job is not None:
+        moved, job = queued(moved, command.job, now)
+        rows, extra = (job,), {"toolgate.job.id": command.job.job_id}
+    if counted.voters:
+        extra["toolgate.approval.voters"] = list[JsonValue](counted.voters)
     record = call_record(
         moved,
-        transition="intended",
+        transition="intended" if command.job is None else "job_started",
         at=now,
         decision="allow",
-        effect="unknown",
+        effect="unknown" if command.job is None else "none",
         approval_status="approved",
-        extra={"toolgate.approval.voters": list[JsonValue](counted.voters)} if counted.voters else None,
+        extra=extra or None,
     )
-    return Decision(Done(moved, after), (CallChanged(moved), after, Event(call.call_id, now, record)))
+    event = Event(call.call_id, now, record)
+    return Decision(Done(moved, after), (CallChanged(moved), *rows, after, event))
 
 
 def _raise_requirement(found: Found, required: Requirement, missing: str, now: int) -> Decision:

@@ -11,6 +11,7 @@ from toolgate.domain.commands import Done, NotAllowed, Superseded, Taken
 from toolgate.domain.idempotency import KeyUse, judge_claim
 from toolgate.domain.ledger.decision import Decision, said
 from toolgate.domain.ledger.grants import spend
+from toolgate.domain.ledger.jobs import queued, requeue
 from toolgate.domain.ledger.notices import in_doubt, requested
 from toolgate.domain.lifecycle import EffectCause, EffectState, next_effect
 from toolgate.domain.outcome import ERRORS, ErrorType
@@ -36,9 +37,12 @@ the wait for the writer."""
 
 
 def intend(command: Intend, found: Found, now: int) -> Decision:
-    """Claim the key, spend a use of the grant where one stands for consent, and write the intent."""
+    """Claim the key, spend a use of the grant where one stands for consent, and write the intent, or queue the job."""
     call = _lasting(command.call, now)
     rows: tuple[Row, ...] = (NewCall(call), command.request, command.event)
+    if command.job is not None:
+        call, job = queued(call, command.job, now)
+        rows = (NewCall(call), job, command.request, command.event)
     if command.claim is not None:
         use = claim_use(command.claim, found)
         if use is not KeyUse.FREE:
@@ -82,10 +86,14 @@ def settle(command: Settle, found: Found) -> Decision:
 
 
 def lapse(command: Lapse, found: Found, now: int) -> Decision:
-    """An intent whose lease ran out: unknown, or nothing where it only read."""
+    """An intent whose lease ran out: unknown, or nothing where it only read; a job may go back to its queue."""
     call = found.call
-    if call is None or call.effect_state is not EffectState.INTENDED or call.lease_until > now:
+    if call is None or call.effect_state is not EffectState.INTENDED:
         return Decision(Superseded(call))
+    if call.lease_until > now and not (command.gone and call.owner == command.actor):
+        return Decision(Superseded(call))
+    if found.job is not None and (again := requeue(call, found.job, command.actor, now)) is not None:
+        return again
     if call.effect == "read":
         # Somebody had to agree to it, so it has an intent; but a read leaves nothing in doubt.
         moved = call._replace(

@@ -13,12 +13,14 @@ from pydantic import ValidationError
 from toolgate.domain.approval import Requirement, tally
 from toolgate.domain.commands import EndApproval
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable, ToolgateError
+from toolgate.domain.jobs import STARTED, job_id_of
 from toolgate.domain.lifecycle import ApprovalCause, ApprovalState, EffectState, is_open
 from toolgate.domain.outcome import (
     Advice,
     ErrorType,
     Outcome,
     PendingApproval,
+    Started,
     Succeeded,
     WorldEffect,
     unsuccessful,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from toolgate.gateway.world import World
 
 _log = logging.getLogger("toolgate")
+_NOT_KEPT = "it was applied before; what it answered is kept no longer"
 _UNOPENED = "What it answered before cannot be read any more. Do not repeat it; a person has to look."
 _WORLD = {
     None: WorldEffect.NONE,
@@ -74,6 +77,17 @@ def pending(
     )
 
 
+def started(call_id: str, *, replayed: bool = False, effect: WorldEffect = WorldEffect.NONE) -> Started:
+    """The outcome of a call whose job waits or runs."""
+    return Started(
+        call_id=call_id,
+        job_id=job_id_of(call_id),
+        advice=Advice.CHECK_JOB,
+        effect=effect,
+        replayed=replayed,
+    )
+
+
 def edited(approval: ApprovalRow | None) -> Mapping[str, JsonValue] | None:
     """What runs in place of what was asked for, sensitive values replaced; None where nobody changed it."""
     if approval is None or approval.revision == 1:
@@ -83,7 +97,18 @@ def edited(approval: ApprovalRow | None) -> Mapping[str, JsonValue] | None:
 
 
 async def recall(world: World, found: Found, *, replayed: bool) -> Outcome[Any]:
-    """The outcome of ``found.call`` as it is now. Whoever asked is told what a person changed."""
+    """The outcome of ``found.call`` as it is now. Whoever asked is told what a person changed.
+
+    Where only the claim is left, the call's own retention has ended: it was applied, and that is all that is known.
+    """
+    if found.call is None and found.claim is not None:
+        return Succeeded(
+            call_id=found.claim.call_id,
+            result=None,
+            effect=WorldEffect.APPLIED,
+            replayed=replayed,
+            reasons=(_NOT_KEPT,),
+        )
     found = await observed(world, found)
     told = await _told(world, found, replayed=replayed)
     changed = edited(found.approval)
@@ -95,6 +120,12 @@ async def _told(world: World, found: Found, *, replayed: bool) -> Outcome[Any]:
     assert call is not None
     if call.effect_state is None and approval is not None and is_open(approval.state):
         return pending(call, approval, found.votes, replayed=replayed)
+    if call.status == STARTED:
+        return started(call.call_id, replayed=replayed)
+    if call.status == RUNNING and await world.store.job(job_id_of(call.call_id)) is not None:
+        writes = call.effect != "read"
+        effect = WorldEffect.UNKNOWN if writes else WorldEffect.NONE
+        return started(call.call_id, replayed=replayed, effect=effect)
     if call.status == RUNNING:
         return unsuccessful(
             ErrorType.IDEMPOTENCY_IN_FLIGHT,
@@ -165,6 +196,9 @@ def _succeeded(world: World, call: CallRow, kept: Mapping[str, Any], *, replayed
     limit = registered.result_size if registered else world.limits.result_size
     result = _typed(world, call, tree, raw)
     shown, truncated = shown_of(result, tree, limit=limit, measured=len(raw))
+    lost = "what it answered is not kept: a read's result lives only in its answer"
+    if call.effect_state is EffectState.APPLIED:
+        lost = _NOT_KEPT
     return Succeeded(
         call_id=call.call_id,
         result=result,
@@ -172,7 +206,7 @@ def _succeeded(world: World, call: CallRow, kept: Mapping[str, Any], *, replayed
         truncated=truncated,
         effect=_WORLD[call.effect_state],
         replayed=replayed,
-        reasons=() if kept else ("what it answered is not kept: a read's result lives only in its answer",),
+        reasons=() if kept else (lost,),
     )
 
 

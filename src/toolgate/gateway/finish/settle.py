@@ -131,10 +131,10 @@ async def refuse_found(world: World, flight: Flight, sealed: SealedCall, found: 
         return None
     found = await observed(world, found)
     answer = await recall(world, found, replayed=True)
-    assert found.call is not None
     now = world.clock.now()
+    call = found.call or _as_it_was(world, sealed, answer, now)
     record = call_record(
-        found.call,
+        call,
         transition="replayed",
         at=now,
         decision="replay",
@@ -142,8 +142,22 @@ async def refuse_found(world: World, flight: Flight, sealed: SealedCall, found: 
         arguments=sealed.redacted,
         extra={"toolgate.replay.id": sealed.call_id},
     )
-    await world.store.execute(Append((Event(found.call.call_id, now, record),)))
+    await world.store.execute(Append((Event(call.call_id, now, record),)))
     return answer
+
+
+def _as_it_was(world: World, sealed: SealedCall, answer: Outcome[Any], now: int) -> CallRow:
+    """For the trail, the call of a tombstone: its row is gone, but who asks again asks for the same."""
+    row = records.call_row(
+        world,
+        sealed.received,
+        sealed.contract,
+        now=now,
+        status=answer.status.value,
+        sealed=sealed,
+        effect_state=EffectState.APPLIED,
+    )
+    return row._replace(call_id=answer.call_id)
 
 
 async def settle(world: World, flight: Flight, sealed: SealedCall, judged: Judgement) -> Outcome[Any] | None:

@@ -23,7 +23,8 @@ _OWN_WORD: Final = "whoever asks for this has to confirm it"
 async def judge(world: World, flight: Flight, sealed: SealedCall) -> Verdict:
     """Pass or Hold."""
     approval = sealed.contract.approval
-    if approval is None:
+    if approval is None or flight.job is not None:
+        # A job was judged when it was put into its queue; its digest binds it to what was agreed to.
         return PASS
     required: Requirement | None = None
     for part in approval.parts:

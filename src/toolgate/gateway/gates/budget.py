@@ -1,6 +1,6 @@
 """Is there room for it? Rates of caller, tool and tenant, running slots, and the tool's breaker.
 
-A rate is spent once, at the request; slots and breaker are asked where something will run.
+A rate is spent once, at the request; slots and breaker are asked where something will run: of a job, at each run.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolgate.domain.outcome import ErrorType
-from toolgate.domain.verdict import Deny, Pass, Verdict
+from toolgate.domain.verdict import PASS, Deny, Pass, Verdict
 
 if TYPE_CHECKING:
     from toolgate.domain.call import SealedCall
@@ -28,13 +28,20 @@ async def judge(world: World, flight: Flight, sealed: SealedCall) -> Verdict:
             (("tenant", caller.tenant), limits.per_tenant),
         )
         for key, rate in budgets:
-            if rate is not None and (wait := world.reservations.spend(key, rate)) > 0:
+            if rate is None:
+                continue
+            wait = world.reservations.spend(key, rate)
+            if not isinstance(wait, float):
+                wait = await wait
+            if wait > 0:
                 return Deny(
                     error_type=ErrorType.RATE_LIMITED,
                     reason=f"more than {rate} for this {key[0]}",
                     message=f"Too many calls: at most {rate}. Wait {wait:.1f} seconds.",
                     retry_after=wait,
                 )
+    if contract.job is not None and flight.job is None:
+        return PASS
     release = world.reservations.take_slot(contract)
     if release is None:
         return Deny(

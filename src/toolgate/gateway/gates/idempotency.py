@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolgate.domain.idempotency import KeyUse, judge_claim
+from toolgate.domain.jobs import job_id_of
 from toolgate.domain.outcome import ErrorType
 from toolgate.domain.rows import ByKey, Found
 from toolgate.domain.verdict import PASS, Deny, Replay, Verdict
@@ -38,11 +39,16 @@ async def judge(world: World, flight: Flight, sealed: SealedCall) -> Verdict:
             return Replay(found)
         return PASS
     found = await world.store.find(ByKey(mac))
-    return verdict(judge_claim(found, caller_id=sealed.caller.id, fingerprint=sealed.fingerprint), found)
+    return await verdict(
+        world, judge_claim(found, caller_id=sealed.caller.id, fingerprint=sealed.fingerprint), found
+    )
 
 
-def verdict(use: KeyUse, found: Found) -> Verdict:
+async def verdict(world: World, use: KeyUse, found: Found) -> Verdict:
     """What a key's use means for the call that brings it."""
+    if use is KeyUse.IN_FLIGHT and found.call is not None and await is_job(world, found.call):
+        # Nobody waits for its end here: whoever asks again is told its id again.
+        return Replay(found)
     match use:
         case KeyUse.FREE:
             return PASS
@@ -57,8 +63,13 @@ def verdict(use: KeyUse, found: Found) -> Verdict:
                 reason="a call with this key is running",
                 retry_after=IN_FLIGHT_RETRY,
             )
-        case KeyUse.REPLAY | KeyUse.PENDING | KeyUse.UNKNOWN | KeyUse.DENIED:
+        case KeyUse.REPLAY | KeyUse.PENDING | KeyUse.STARTED | KeyUse.UNKNOWN | KeyUse.DENIED:
             return Replay(found)
+
+
+async def is_job(world: World, call: CallRow) -> bool:
+    """Whether this call runs as a job. Looked up only where the answer hangs on it: while it runs."""
+    return await world.store.job(job_id_of(call.call_id)) is not None
 
 
 def attach_mac(world: World, sealed: SealedCall) -> bytes:

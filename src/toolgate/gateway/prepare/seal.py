@@ -26,7 +26,7 @@ def seal(world: World, registered: Registered, received: ReceivedCall) -> Sealed
         return parsed
     args, arguments = parsed.args, parsed.arguments
     # Only what may wait, or may not be repeated, is bound to its arguments; a plain read is over at once.
-    bound = contract.has_effects or contract.approval is not None
+    bound = contract.has_effects or contract.approval is not None or contract.job is not None
     canonical = canonical_json(arguments) if bound else b""
     if bound and not _stable(tool, canonical):
         return Unfit(_UNSTABLE, arguments, Advice.ASK_HUMAN)
