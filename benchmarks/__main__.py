@@ -3,8 +3,9 @@
 Sections: ``calls`` (side by side at 1, 16 and 128 waiting callers), ``tools`` (1, 100, 1 000 registered),
 ``history`` (1 000 and 1 000 000 rows), ``memory`` (a million calls), ``office`` (every page and endpoint on a million
 calls and ten thousand open approvals, and fifty watchers), ``mcp`` (an MCP server beside ungoverned ones), ``proxy``
-(an upstream through the gate, through another proxy, and asked itself). Nothing is asserted: a missed target is
-shown as missed.
+(an upstream through the gate, through another proxy, and asked itself), ``jobs`` (empty jobs beside DBOS itself, on
+SQLite and Postgres), ``postgres`` (one, two and three gateways beside pgbench writing the same rows), ``past`` (a
+ledger on Postgres with ten million events behind it). Nothing is asserted: a missed target is shown as missed.
 """
 
 from __future__ import annotations

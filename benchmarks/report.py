@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import mcp
+from benchmarks.jobs import Pace
 from benchmarks.measure import Sample
+from benchmarks.postgres import Rate
 
 UNGOVERNED = "StructuredTool (langchain-core)"
 
@@ -35,6 +37,15 @@ def show(console: Console, name: str, found: dict[str, Any]) -> None:
     if name == "office":
         _show_office(console, found)
         return
+    if name == "jobs":
+        _show_jobs(console, found)
+        return
+    if name == "postgres":
+        _show_replicas(console, found)
+        return
+    if name == "past":
+        _show_past(console, found)
+        return
     if name in {"mcp", "proxy"}:
         _show_mcp(console, name, found)
         return
@@ -47,6 +58,71 @@ def show(console: Console, name: str, found: dict[str, Any]) -> None:
         console.print(_table(title, samples))
     for line in _targets(name, found):
         console.print(line, markup=False)
+
+
+def _show_replicas(console: Console, found: dict[str, Any]) -> None:
+    rates: dict[str, Rate] = found["rates"]
+    one, *more = (rate for name, rate in rates.items() if name.startswith("gate"))
+    beside = {name: rate for name, rate in rates.items() if name.startswith("pgbench")}
+    title = (
+        f"governed writes on Postgres, {found['cores']} cores, about {found['bytes']:,} bytes of rows a write"
+    )
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("subject", no_wrap=True)
+    for column in ("writes/s", "least", "most", "a transaction", "CPU µs a write"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, rate in rates.items():
+        table.add_row(
+            name,
+            f"{rate.writes:,.0f}",
+            f"{rate.least:,.0f}",
+            f"{rate.most:,.0f}",
+            "-" if rate.group is None else f"{rate.group:.0f}",
+            "-" if rate.cpu_us is None else f"{rate.cpu_us:,.0f}",
+        )
+    console.print(table)
+    best = max(rate.writes for rate in (one, *more))
+    for name, rate in beside.items():
+        ratio = best / rate.writes
+        console.print(_line(f"best of the gate × {name}", ratio, "≥ 0.5", met=ratio >= 0.5), markup=False)
+    for number, rate in enumerate(more, start=2):
+        ratio = rate.writes / one.writes
+        console.print(_line(f"{number} gateways × one", ratio, "≥ 1", met=ratio >= 1), markup=False)
+
+
+def _show_past(console: Console, found: dict[str, Any]) -> None:
+    title = f"medians with {found['events']:,} events behind, and without"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("what", no_wrap=True)
+    for column in ("empty", "full", "×"):
+        table.add_column(column, justify="right", no_wrap=True)
+    ratios = {}
+    for what, median in found["medians"].items():
+        ratios[what] = median["full"] / median["empty"]
+        table.add_row(what, f"{median['empty']:,.0f}", f"{median['full']:,.0f}", f"{ratios[what]:.2f}")
+    console.print(table)
+    for what, ratio in ratios.items():
+        console.print(_line(f"{what}, full × empty", ratio, "≤ 1.2", met=ratio <= 1.2), markup=False)
+
+
+def _show_jobs(console: Console, found: dict[str, dict[str, Pace]]) -> None:
+    for database, paces in found.items():
+        bare, *ours = paces.values()
+        table = Table(title=f"empty jobs, {database}", title_justify="left", box=None, pad_edge=False)
+        table.add_column("subject", no_wrap=True)
+        for column in ("jobs/s", "enqueued/s", "CPU µs a job", "× DBOS"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for name, pace in paces.items():
+            table.add_row(
+                name,
+                f"{pace.jobs:,.0f}",
+                f"{pace.enqueued:,.0f}",
+                f"{pace.cpu_us:,.0f}",
+                f"{pace.jobs / bare.jobs:.2f}",
+            )
+        console.print(table)
+        ratio = min(pace.jobs for pace in ours) / bare.jobs
+        console.print(_line(f"jobs on {database} × DBOS", ratio, "≥ 0.8", met=ratio >= 0.8), markup=False)
 
 
 def _table(title: str, samples: dict[str, Sample]) -> Table:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks import history, mcp, subjects
+from benchmarks import history, jobs, mcp, past, postgres, subjects
 from benchmarks.measure import Call, load, side_by_side
 from benchmarks.office import office
 
@@ -107,4 +107,7 @@ ALL: dict[str, Section] = {
     "office": office,
     "mcp": mcp.served,
     "proxy": mcp.proxied,
+    "postgres": postgres.replicas,
+    "past": past.past,
+    "jobs": jobs.jobs,
 }

@@ -10,6 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from tests.people import decide_approval
@@ -28,6 +33,8 @@ from toolgate import (
     TransientError,
     tool,
 )
+from toolgate.adapters.telemetry.providers import ProvidedTelemetry
+from toolgate.surfaces.http.metrics import Metrics
 from toolgate.testing import FakeClock
 
 CANARY = "canary7Qx9Zr2Lm"
@@ -247,7 +254,15 @@ async def day(folder: Path) -> None:
         "request_id": KEY,
     }
     store = f"sqlite:///{folder / 'gate.db'}"
-    gateway = Gateway([pay, look, slow, hidden], store=store, deps=deps, clock=clock, housekeeping=None)
+    telemetry, exporter, reader = traced()
+    gateway = Gateway(
+        [pay, look, slow, hidden],
+        store=store,
+        deps=deps,
+        clock=clock,
+        telemetry=telemetry,
+        housekeeping=None,
+    )
     async with gateway:
 
         async def call(name: str, given: Any) -> Any:
@@ -281,6 +296,20 @@ async def day(folder: Path) -> None:
         clock.advance(60)
         for _ in range(3):
             await gateway.sweep()
+        numbers = reader.get_metrics_data()
+        assert numbers is not None
+        (folder / "numbers.json").write_text(numbers.to_json(), encoding="utf-8")
+        (folder / "metrics.txt").write_bytes(await Metrics().text(gateway, streams=0))
+    spans = [span.to_json() for span in exporter.get_finished_spans()]
+    (folder / "spans.json").write_text("\n".join(spans), encoding="utf-8")
+
+
+def traced() -> tuple[ProvidedTelemetry, InMemorySpanExporter, InMemoryMetricReader]:
+    """Telemetry that stays here, so that it can be searched."""
+    exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    return ProvidedTelemetry(tracers, MeterProvider([reader], shutdown_on_exit=False)), exporter, reader
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def leaking_files(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*") if path.is_file() and found_in(path.read_bytes())]
 
 
-@pytest.mark.req("M11.7")
+@pytest.mark.req("M11.7", "M11.27")
 @pytest.mark.parametrize("debug", [[], ["debug"]], ids=["plain", "asyncio debug"])
 def test_the_secret_is_in_no_file_no_log_and_on_no_terminal(tmp_path: Path, debug: list[str]) -> None:
     ran = subprocess.run(
@@ -61,6 +61,9 @@ def test_the_secret_is_in_no_file_no_log_and_on_no_terminal(tmp_path: Path, debu
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.name == "gate.db" for path in files)
     assert sum(path.stat().st_size for path in files) > 100_000
+    assert (tmp_path / "spans.json").read_text(encoding="utf-8").count('"name": "execute_tool pay"') > 20
+    assert "toolgate_calls_total" in (tmp_path / "metrics.txt").read_text(encoding="utf-8")
+    assert "gen_ai.execute_tool.duration" in (tmp_path / "numbers.json").read_text(encoding="utf-8")
     assert leaking_files(tmp_path) == []
 
 
