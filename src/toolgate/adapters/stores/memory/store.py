@@ -11,9 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolgate.adapters.stores.chain import ChainHead
+from toolgate.adapters.stores.memory import pruning
+from toolgate.adapters.stores.watchers import Watchers
 from toolgate.domain.approval import Vote
 from toolgate.domain.audit import StoredRecord
+from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import StoreUnavailable
+from toolgate.domain.jobs import job_id_of, told_state
 from toolgate.domain.ledger import chain_opened_event, decide
 from toolgate.domain.ledger.grants import ended
 from toolgate.domain.lifecycle import ApprovalState, EffectState, is_open
@@ -24,6 +28,7 @@ from toolgate.domain.rows import (
     ByApprovalAndKey,
     ByCall,
     ByGrant,
+    ByJob,
     ByKey,
     ByNotice,
     ByToken,
@@ -34,7 +39,10 @@ from toolgate.domain.rows import (
     Event,
     Found,
     GrantRow,
+    JobMoved,
+    JobRow,
     NewCall,
+    NewJob,
     NoticeRow,
     Resealed,
     Reveal,
@@ -46,13 +54,15 @@ from toolgate.domain.rows import (
     moved,
     resealed,
 )
-from toolgate.ports import CallPage, Change
+from toolgate.ports import CallPage, Change, JobPage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from toolgate.domain.audit import Head
     from toolgate.domain.commands import Answer, Command
-    from toolgate.ports import ApprovalFilter, CallFilter
+    from toolgate.domain.retention import Prune, Pruned, TrailCut
+    from toolgate.ports import ApprovalFilter, CallFilter, JobFilter
 
 
 class _Rows:
@@ -61,6 +71,7 @@ class _Rows:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.calls: dict[str, CallRow] = {}
+        self.jobs: dict[str, JobRow] = {}
         self.claims: dict[bytes, ClaimRow] = {}
         self.approvals: dict[str, ApprovalRow] = {}
         self.votes: dict[str, list[Vote]] = {}
@@ -72,8 +83,17 @@ class _Rows:
         self.notices: dict[str, NoticeRow] = {}
         self.deliveries: dict[tuple[str, str], DeliveryRow] = {}
         self.trail: list[tuple[str | None, StoredRecord]] = []
+        self.written: list[int] = []
+        """When each record of the trail was written."""
+        self.gone = 0
+        """Records that retention removed from the front of the trail."""
+        self.tombstones: dict[bytes, int] = {}
+        """Keys whose call is gone, and when it had ended."""
+        self.cuts: dict[str, tuple[Head, int]] = {}
+        self.turns: dict[str, int] = {}
         self.heads: dict[str, tuple[int, bytes]] = {}
         self.latest = 0
+        self.watchers = Watchers()
 
 
 class MemoryStore:
@@ -107,8 +127,7 @@ class MemoryStore:
 
     async def execute(self, command: Command) -> Answer:
         """Decide and keep one command."""
-        if not self._opened:
-            raise StoreUnavailable("the store is closed")
+        self._refuse_closed()
         with self._rows.lock:
             now = self._time()
             self._open_chain(now)
@@ -116,7 +135,8 @@ class MemoryStore:
             self._refuse_known(decision.rows)
             for row in decision.rows:
                 self._apply(row)
-            return decision.answer
+        self._rows.watchers.tell()
+        return decision.answer
 
     def _refuse_known(self, rows: tuple[Row, ...]) -> None:
         """What a database refuses by its keys, before anything of the command is kept."""
@@ -151,6 +171,8 @@ class MemoryStore:
                 return Found() if claim is None else self._around(self._rows.calls.get(claim.call_id), claim)
             case ByCall(call_id):
                 return self._around(self._rows.calls.get(call_id), None)
+            case ByJob(call_id):
+                return replace(self._load(ByCall(call_id)), job=self._rows.jobs.get(job_id_of(call_id)))
             case ByApproval(approval_id):
                 approval = self._rows.approvals.get(approval_id)
                 call = self._rows.calls.get(approval.call_id) if approval else None
@@ -196,12 +218,16 @@ class MemoryStore:
                     chain_id=chain, seq=place.seq, record=record, leaf_hash=place.leaf, link_hash=place.link
                 )
                 self._rows.trail.append((call_id, stored))
+                self._rows.written.append(self._rows.latest)
             case NewCall(call):
                 self._rows.calls[call.call_id] = call
             case CallChanged(call):
                 self._rows.calls[call.call_id] = moved(self._rows.calls[call.call_id], call)
+            case NewJob(job) | JobMoved(job):
+                self._rows.jobs[job.job_id] = job
             case ClaimRow():
                 self._rows.claims[row.key_mac] = row
+                self._rows.tombstones.pop(row.key_mac, None)
             case SealedRow():
                 self._rows.sealed[row.call_id, row.kind] = row
             case ApprovalRow():
@@ -247,6 +273,20 @@ class MemoryStore:
         found = [row for row in rows if _fits(row, wanted)]
         page = found[: wanted.limit]
         return CallPage(page, page[-1].call_id if len(page) == wanted.limit else None)
+
+    async def job(self, job_id: str) -> JobRow | None:
+        """The job of this id."""
+        with self._rows.lock:
+            return self._rows.jobs.get(job_id)
+
+    async def jobs(self, wanted: JobFilter) -> JobPage:
+        """Jobs, newest first."""
+        with self._rows.lock:
+            rows = sorted(self._rows.jobs.values(), key=lambda row: row.job_id, reverse=True)
+            pairs = [(row, self._rows.calls[row.call_id]) for row in rows]
+        found = [pair for pair in pairs if _is_wanted_job(*pair, wanted)]
+        page = found[: wanted.limit]
+        return JobPage(page, page[-1][0].job_id if len(page) == wanted.limit else None)
 
     async def approvals(self, wanted: ApprovalFilter) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
@@ -341,19 +381,21 @@ class MemoryStore:
     async def changes(self, after: int | None, limit: int = 500) -> Sequence[Change]:
         """What the trail says behind ``after``, in order; None: only the newest one, to begin from."""
         with self._rows.lock:
-            start = max(len(self._rows.trail) - 1, 0) if after is None else after
-            told = self._rows.trail[start : start + limit]
-        return [Change(start + place, call_id, row.record) for place, (call_id, row) in enumerate(told, 1)]
+            gone, trail = self._rows.gone, self._rows.trail
+            start = max(len(trail) - 1, 0) if after is None else max(after - gone, 0)
+            told = trail[start : start + limit]
+        places = enumerate(told, gone + start + 1)
+        return [Change(place, call_id, row.record) for place, (call_id, row) in places]
 
     async def newest_changes(self, *, before: int | None = None, limit: int = 50) -> Sequence[Change]:
         """The trail backwards, from before ``before`` (a ``seq``) on."""
         with self._rows.lock:
-            end = len(self._rows.trail) if before is None else max(before - 1, 0)
+            gone, trail = self._rows.gone, self._rows.trail
+            end = len(trail) if before is None else max(before - 1 - gone, 0)
             start = max(end - limit, 0)
-            told = self._rows.trail[start:end]
-        places = range(start + 1, end + 1)
-        found = [Change(seq, call_id, row.record) for seq, (call_id, row) in zip(places, told, strict=True)]
-        return found[::-1]
+            told = trail[start:end]
+        places = enumerate(told, gone + start + 1)
+        return [Change(seq, call_id, row.record) for seq, (call_id, row) in places][::-1]
 
     async def token(self, token_hash: str) -> TokenRow | None:
         """The token of this hash."""
@@ -396,6 +438,40 @@ class MemoryStore:
         with self._rows.lock:
             return self._time()
 
+    def watch(self, wake: Callable[[], object], *, elsewhere: bool = False) -> Callable[[], None]:
+        """Call ``wake`` after each commit; nobody else writes here."""
+        return self._rows.watchers.add(wake, elsewhere=elsewhere)
+
+    async def prune(self, batch: Prune, *, dry: bool = False) -> Pruned:
+        """Remove one bounded batch; ``dry`` only says what would go."""
+        self._refuse_closed()
+        with self._rows.lock:
+            return pruning.prune(self._rows, batch, self._time(), dry=dry)
+
+    async def oldest(self, before: int, *, limit: int = 10_000) -> TrailCut | None:
+        """The oldest records of the trail, in one bounded step."""
+        with self._rows.lock:
+            return pruning.oldest(self._rows, before, limit)
+
+    async def turn(self, name: str, *, every: float) -> bool:
+        """Whether the work of this name is the caller's to do now."""
+        self._refuse_closed()
+        with self._rows.lock:
+            now, last = self._time(), self._rows.turns.get(name)
+            if last is not None and now - last < every * MICRO:
+                return False
+            self._rows.turns[name] = now
+            return True
+
+    async def turn_taken(self, name: str) -> int | None:
+        """When the last turn of this name was taken."""
+        with self._rows.lock:
+            return self._rows.turns.get(name)
+
+    def _refuse_closed(self) -> None:
+        if not self._opened:
+            raise StoreUnavailable("the store is closed")
+
 
 def _by_lease(row: CallRow) -> tuple[int, str]:
     return row.lease_until, row.call_id
@@ -422,6 +498,23 @@ def _fits(row: CallRow, wanted: CallFilter) -> bool:
     if wanted.since is not None and row.received_at < wanted.since:
         return False
     return wanted.until is None or row.received_at < wanted.until
+
+
+def _is_wanted_job(row: JobRow, call: CallRow, wanted: JobFilter) -> bool:
+    exact = (
+        (wanted.tenant, row.tenant),
+        (wanted.tool, row.tool),
+        (wanted.caller_id, row.caller_id),
+        (wanted.agent, call.agent),
+        (wanted.state, told_state(call)),
+    )
+    if any(value is not None and value != there for value, there in exact):
+        return False
+    if wanted.before is not None and row.job_id >= wanted.before:
+        return False
+    if wanted.since is not None and row.created_at < wanted.since:
+        return False
+    return wanted.until is None or row.created_at < wanted.until
 
 
 def _is_wanted(row: ApprovalRow, wanted: ApprovalFilter) -> bool:

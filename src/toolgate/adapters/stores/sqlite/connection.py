@@ -249,6 +249,11 @@ def _check_ring(connection: sqlite3.Connection, name: str, ring_id: str) -> None
         )
 
 
+def known_migrations() -> list[str]:
+    """What this version of the program knows, oldest first."""
+    return [f"{version:04d}_{name}" for version, name, _ in _migrations()]
+
+
 def _migrations() -> Iterator[tuple[int, str, str]]:
     folder = resources.files(__package__) / "migrations"
     for entry in sorted(folder.iterdir(), key=lambda item: item.name):

@@ -9,14 +9,15 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolgate.adapters.stores.sqlite.connection import connect, refuse_unfit
 from toolgate.adapters.stores.sqlite.store import SqliteStore
 from toolgate.domain.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from toolgate.domain.commands import Answer, Command
+    from toolgate.adapters.stores.sqlite.pruning import Upkeep
+    from toolgate.domain.commands import Command
 
 _BUSY_SECONDS = 5.0
 
@@ -45,8 +46,7 @@ class ReadingStore(SqliteStore):
             reader.close()
         self._open_readers.clear()
 
-    async def execute(self, command: Command) -> Answer:  # noqa: ARG002 - the port's signature
-        """Refuse. Raises ``StoreUnavailable``."""
+    async def _written(self, work: Command | Upkeep) -> Any:  # noqa: ARG002 - as it is elsewhere
         raise StoreUnavailable("the store was opened for reading alone")
 
 

@@ -1,4 +1,7 @@
-"""Between the ledger's rows and SQL. Every statement of the writer stands here, named."""
+"""Between the ledger's rows and SQL. Every statement of the writer stands here, named.
+
+Each names its columns: a newer release may add some while this one is at work.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.approval import Vote
+from toolgate.domain.jobs import job_id_of
 from toolgate.domain.lifecycle import ApprovalState, EffectState
 from toolgate.domain.rows import (
     MOVED_FIELDS,
@@ -16,6 +20,7 @@ from toolgate.domain.rows import (
     ByApprovalAndKey,
     ByCall,
     ByGrant,
+    ByJob,
     ByKey,
     ByNotice,
     ByToken,
@@ -24,6 +29,7 @@ from toolgate.domain.rows import (
     DeliveryRow,
     Found,
     GrantRow,
+    JobRow,
     NoticeRow,
     Reveal,
     RevisionRow,
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 
 CALL_COLUMNS = ", ".join(CallRow._fields)
 APPROVAL_COLUMNS = ", ".join(ApprovalRow._fields)
+JOB_COLUMNS = ", ".join(JobRow._fields)
 TOKEN_COLUMNS = ", ".join(TokenRow._fields)
 GRANT_COLUMNS = ", ".join(GrantRow._fields)
 NOTICE_COLUMNS = ", ".join(NoticeRow._fields)
@@ -52,17 +59,19 @@ def put(table: str, fields: tuple[str, ...]) -> str:
 MOVE_CALL = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in MOVED_FIELDS)} WHERE call_id = ?"
 RESEAL_CALL = "UPDATE calls SET digest = ?, fingerprint = ?, key_mac = ? WHERE call_id = ?"
 PUT_CLAIM = (
-    "INSERT INTO claims VALUES (?, ?, ?, ?, ?) ON CONFLICT (key_mac) DO UPDATE SET call_id = excluded.call_id, "
+    f"INSERT INTO claims ({', '.join(ClaimRow._fields)}) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (key_mac) DO UPDATE SET call_id = excluded.call_id, "
     "caller_id = excluded.caller_id, fingerprint = excluded.fingerprint, attach_only = excluded.attach_only"
 )
 PUT_APPROVAL = put("approvals", ApprovalRow._fields)
+PUT_JOB = put("jobs", JobRow._fields)
 PUT_GRANT = put("grants", GrantRow._fields)
 PUT_NOTICE = put("notices", NoticeRow._fields)
 PUT_DELIVERY = put("deliveries", DeliveryRow._fields)
 PUT_REVISION = put("revisions", RevisionRow._fields)
 PUT_REVEAL = put("reveals", Reveal._fields)
-ADD_VOTE = "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?)"
-PUT_SEALED = "INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)"
+ADD_VOTE = "INSERT INTO votes (approval_id, revision, voter, roles, reason, at) VALUES (?, ?, ?, ?, ?, ?)"
+PUT_SEALED = "INSERT OR REPLACE INTO sealed (call_id, kind, sealed) VALUES (?, ?, ?)"
 # Not OR REPLACE: that would take away another token of the same hash, which is refused instead.
 PUT_CREDENTIAL = (
     f"INSERT INTO tokens ({TOKEN_COLUMNS}) VALUES ({', '.join('?' * len(TokenRow._fields))}) "
@@ -71,6 +80,7 @@ PUT_CREDENTIAL = (
 )
 
 _CALL = f"SELECT {CALL_COLUMNS} FROM calls WHERE call_id = ?"
+_JOB = f"SELECT {JOB_COLUMNS} FROM jobs WHERE job_id = ?"
 _CLAIM = "SELECT key_mac, call_id, caller_id, fingerprint, attach_only FROM claims WHERE key_mac = ?"
 _APPROVAL = f"SELECT {APPROVAL_COLUMNS} FROM approvals WHERE approval_id = ?"
 _REVEALS = "SELECT approval_id, revision, viewer, at FROM reveals WHERE approval_id = ? ORDER BY at, viewer"
@@ -94,7 +104,8 @@ def values(rows: int, columns: int) -> str:
 
 
 INSERT_CALLS = {
-    count: f"INSERT INTO calls VALUES {values(count, len(CallRow._fields))}" for count in (1, _BULK)
+    count: f"INSERT INTO calls ({CALL_COLUMNS}) VALUES {values(count, len(CallRow._fields))}"
+    for count in (1, _BULK)
 }
 INSERT_AUDIT = {
     count: "INSERT INTO audit (chain_no, chain_seq, call_id, at, record, leaf, link) VALUES "
@@ -126,6 +137,12 @@ def call_row(values: Sequence[Any]) -> CallRow:
     row = CallRow(*values)
     state = None if row.effect_state is None else EffectState(row.effect_state)
     return row._replace(effect_state=state, workflow_explicit=bool(row.workflow_explicit))
+
+
+def job_row(values: Sequence[Any]) -> JobRow:
+    """A job as SELECTed by ``JOB_COLUMNS``."""
+    row = JobRow(*values)
+    return row._replace(rerun=bool(row.rerun))
 
 
 def approval_row(values: Sequence[Any]) -> ApprovalRow:
@@ -187,7 +204,7 @@ def vote_values(vote: Vote) -> tuple[Any, ...]:
     return (vote.approval_id, vote.revision, vote.voter, json.dumps(sorted(vote.roles)), vote.reason, vote.at)
 
 
-def load(connection: sqlite3.Connection, subject: Subject | None, fresh: Mapping[str, CallRow]) -> Found:
+def load(connection: sqlite3.Connection, subject: Subject | None, fresh: Mapping[str, CallRow]) -> Found:  # noqa: C901 - one line a kind of subject
     """What the decision of a command needs. ``fresh``: calls of this group that are not inserted yet."""
     match subject:
         case None:
@@ -200,6 +217,9 @@ def load(connection: sqlite3.Connection, subject: Subject | None, fresh: Mapping
             return _around(connection, _load_call(connection, claim.call_id, fresh), claim)
         case ByCall(call_id):
             return _around(connection, _load_call(connection, call_id, fresh), None)
+        case ByJob(call_id):
+            around = _around(connection, _load_call(connection, call_id, fresh), None)
+            return replace(around, job=load_job(connection, job_id_of(call_id)))
         case ByApproval(approval_id):
             return _by_approval(connection, approval_id, fresh)
         case ByApprovalAndKey(approval_id, key_mac):
@@ -249,6 +269,12 @@ def _load_call(connection: sqlite3.Connection, call_id: str, fresh: Mapping[str,
         return fresh[call_id]
     found = connection.execute(_CALL, (call_id,)).fetchone()
     return None if found is None else call_row(found)
+
+
+def load_job(connection: sqlite3.Connection, job_id: str) -> JobRow | None:
+    """One job."""
+    found = connection.execute(_JOB, (job_id,)).fetchone()
+    return None if found is None else job_row(found)
 
 
 def load_approval(connection: sqlite3.Connection, approval_id: str) -> ApprovalRow | None:

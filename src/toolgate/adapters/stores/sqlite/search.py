@@ -1,4 +1,4 @@
-"""What people look for, as SQL: calls, approvals, grants, deliveries. Reading alone.
+"""What people look for, as SQL: calls, jobs, approvals, grants, deliveries. Reading alone.
 
 Each listing walks an index in the order in which it is shown, and looks at a bounded number of rows. What SQLite
 would choose by itself depends on statistics that nobody keeps up to date, so the index is named.
@@ -9,15 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolgate.adapters.stores.sqlite import rows as sql
-from toolgate.domain.rows import GIVEN_OUT, DeliveryRow, NoticeRow
-from toolgate.ports import CallPage
+from toolgate.domain.rows import GIVEN_OUT, CallRow, DeliveryRow, JobRow, NoticeRow
+from toolgate.ports import CallPage, JobPage
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from toolgate.domain.rows import CallRow
-    from toolgate.ports import ApprovalFilter, CallFilter
+    from toolgate.ports import ApprovalFilter, CallFilter, JobFilter
 
 IN_DOUBT = "(effect_state IN ('intended', 'unknown') OR incident IS NOT NULL)"
 """Word for word what the index ``calls_in_doubt`` is limited to: SQLite uses a partial index only where the query
@@ -51,6 +50,55 @@ def calls(db: sqlite3.Connection, wanted: CallFilter) -> CallPage:
     query = f"SELECT {sql.CALL_COLUMNS} {walk.rest} {_NEWEST_FIRST} LIMIT ?"
     found = [sql.call_row(row) for row in db.execute(query, (*walk.values, wanted.limit))]
     return CallPage(found, _next(found, wanted.limit, floor))
+
+
+def jobs(db: sqlite3.Connection, wanted: JobFilter) -> JobPage:
+    """Jobs with their calls as ``JobFilter`` says, newest first."""
+    own = _Where().equal(tenant=wanted.tenant, tool=wanted.tool, caller_id=wanted.caller_id)
+    own = own.bounded("job_id < ?", wanted.before)
+    own = own.bounded("created_at >= ?", wanted.since).bounded("created_at < ?", wanted.until)
+    of_call = _Where().bounded("c.agent = ?", wanted.agent)
+    if wanted.state is not None:
+        of_call = of_call.narrowed(_JOB_STATES.get(wanted.state, "0"))
+    looked = f"SELECT * FROM jobs {own} ORDER BY job_id DESC LIMIT {LOOKED_AT}"
+    if wanted.state == "queued":
+        looked = f"SELECT * FROM jobs {own.narrowed(_WAITING_FOR_A_WORKER)} ORDER BY job_id DESC"
+    columns = f"{_prefixed('j', JobRow._fields)}, {_prefixed('c', CallRow._fields)}"
+    query = (
+        f"SELECT {columns} FROM ({looked}) j JOIN calls c ON c.call_id = j.call_id {of_call} "
+        "ORDER BY j.job_id DESC LIMIT ?"
+    )
+    found = [_job(row) for row in db.execute(query, (*own.values, *of_call.values, wanted.limit))]
+    if len(found) == wanted.limit:
+        return JobPage(found, found[-1][0].job_id)
+    floor = None
+    if wanted.state != "queued" and of_call.conditions:
+        last = f"SELECT job_id FROM jobs {own} ORDER BY job_id DESC LIMIT 1 OFFSET {LOOKED_AT - 1}"
+        floor = db.execute(last, own.values).fetchone()
+    return JobPage(found, None if floor is None else floor[0])
+
+
+_WAITING_FOR_A_WORKER = (
+    "job_id IN (SELECT 'job_' || substr(call_id, 6) FROM calls "
+    "INDEXED BY calls_started WHERE status = 'started')"
+)
+_CANCELLED = "c.status = 'failed' AND c.error_type = 'cancelled'"
+_JOB_STATES = {
+    "queued": "c.status = 'started'",
+    "running": "c.effect_state = 'intended'",
+    "pending_approval": "c.status = 'pending_approval'",
+    "succeeded": "c.status = 'succeeded'",
+    "failed": "c.status = 'failed' AND c.error_type IS NOT 'cancelled'",
+    "refused": "c.status = 'refused'",
+    "unknown": "c.status = 'unknown'",
+    "cancelled": _CANCELLED,
+}
+"""``jobs.told_state`` as SQL over the job's call."""
+
+
+def _job(row: Sequence[Any]) -> tuple[JobRow, CallRow]:
+    ways = len(JobRow._fields)
+    return sql.job_row(row[:ways]), sql.call_row(row[ways:])
 
 
 class _Where(NamedTuple):

@@ -10,19 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolgate.adapters.stores.answers import Answers
+from toolgate.adapters.stores.sqlite import pruning, search
 from toolgate.adapters.stores.sqlite import rows as sql
-from toolgate.adapters.stores.sqlite import search
 from toolgate.adapters.stores.sqlite.connection import connect, is_of_the_file
+from toolgate.adapters.stores.sqlite.presence import Presence, is_served
+from toolgate.adapters.stores.sqlite.pruning import Upkeep
 from toolgate.adapters.stores.sqlite.writer import Job, Writer
+from toolgate.adapters.stores.watchers import Watchers
 from toolgate.domain.audit import StoredRecord
 from toolgate.domain.errors import StoreUnavailable
 from toolgate.domain.rows import (
     ApprovalRow,
     ByApproval,
+    ByJob,
     CallRow,
     DeliveryRow,
     Found,
     GrantRow,
+    JobRow,
     NoticeRow,
     RevisionRow,
     SealedRow,
@@ -33,7 +38,8 @@ from toolgate.ports import Change
 
 if TYPE_CHECKING:
     from toolgate.domain.commands import Answer, Command
-    from toolgate.ports import ApprovalFilter, CallFilter, CallPage
+    from toolgate.domain.retention import Prune, Pruned, TrailCut
+    from toolgate.ports import ApprovalFilter, CallFilter, CallPage, JobFilter, JobPage, StoreNotes
 
 T = TypeVar("T")
 _PAGE = 2000
@@ -64,8 +70,11 @@ class SqliteStore:
         self.path = Path(path)
         self._now = now
         self._busy = busy_seconds
+        self._watchers = Watchers()
+        self._presence = Presence(self.path)
         self._writer = Writer(
             self.path,
+            told=self._watchers.tell,
             boot_id=boot_id,
             now=now,
             busy_seconds=busy_seconds,
@@ -77,6 +86,15 @@ class SqliteStore:
         self._open_readers: list[sqlite3.Connection] = []
         self._opened = False
         self._latest = 0
+
+    @property
+    def notes(self) -> StoreNotes | None:
+        """Who hears how the writer's work goes."""
+        return self._writer.notes
+
+    @notes.setter
+    def notes(self, notes: StoreNotes | None) -> None:
+        self._writer.notes = notes
 
     async def open(self) -> None:
         """Create or migrate the schema and start the writer.
@@ -101,12 +119,15 @@ class SqliteStore:
 
     async def execute(self, command: Command) -> Answer:
         """Decide and write one command; durable when this returns."""
+        answer: Answer = await self._written(command)
+        return answer
+
+    async def _written(self, work: Command | Upkeep) -> Any:
         if not self._opened:
             raise StoreUnavailable("the store is closed")
         future, mailbox = self._answers.future()
-        self._writer.submit(Job(command, lambda answer: mailbox.post((future, answer))))
-        answer: Answer = await future
-        return answer
+        self._writer.submit(Job(work, lambda answer: mailbox.post((future, answer))))
+        return await future
 
     async def find(self, subject: Subject) -> Found:
         """A point look-up by primary keys, done in place: a hop to a thread would cost more than the read."""
@@ -121,6 +142,14 @@ class SqliteStore:
     async def calls(self, wanted: CallFilter) -> CallPage:
         """Calls, newest first."""
         return await asyncio.to_thread(self._read, lambda db: search.calls(db, wanted))
+
+    async def job(self, job_id: str) -> JobRow | None:
+        """The job of this id, in place as ``find``."""
+        return self._read(lambda db: sql.load_job(db, job_id))
+
+    async def jobs(self, wanted: JobFilter) -> JobPage:
+        """Jobs, newest first."""
+        return await asyncio.to_thread(self._read, lambda db: search.jobs(db, wanted))
 
     async def approvals(self, wanted: ApprovalFilter) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
@@ -256,6 +285,48 @@ class SqliteStore:
         self._latest = max(self._now(), self._latest, self._writer.decided_at, row[0] if row else 0)
         return self._latest
 
+    async def announce(self) -> None:
+        """Hold up the sign that a gateway keeps house on this file."""
+        self._presence.announce()
+
+    async def withdraw(self) -> None:
+        """Take the sign down."""
+        self._presence.withdraw()
+
+    async def is_served(self) -> bool:
+        """Whether a gateway that keeps house is open on this file, in this process or another."""
+        return is_served(self.path)
+
+    async def migrations(self) -> list[str]:
+        """The migrations that the file has, oldest first."""
+        rows = await self._list("SELECT version, name FROM migrations ORDER BY version", (), tuple)
+        return [f"{version:04d}_{name}" for version, name in rows]
+
+    def watch(self, wake: Callable[[], object], *, elsewhere: bool = False) -> Callable[[], None]:
+        """Call ``wake`` after each commit of this process; what others write to the file is not heard of."""
+        return self._watchers.add(wake, elsewhere=elsewhere)
+
+    async def prune(self, batch: Prune, *, dry: bool = False) -> Pruned:
+        """Remove one bounded batch in the writer's next group; ``dry`` only reads."""
+        if dry:
+            now = await self.now()
+            return await asyncio.to_thread(self._read, lambda db: pruning.prune(db, batch, now, dry=True))
+        pruned: Pruned = await self._written(Upkeep(lambda db, now: pruning.prune(db, batch, now, dry=False)))
+        return pruned
+
+    async def oldest(self, before: int, *, limit: int = 10_000) -> TrailCut | None:
+        """The oldest records of the trail, in one bounded step."""
+        return await asyncio.to_thread(self._read, lambda db: pruning.oldest(db, before, limit))
+
+    async def turn(self, name: str, *, every: float) -> bool:
+        """Whether the work of this name is the caller's to do now."""
+        taken: bool = await self._written(Upkeep(lambda db, now: pruning.turn(db, name, every, now)))
+        return taken
+
+    async def turn_taken(self, name: str) -> int | None:
+        """When the last turn of this name was taken."""
+        return await asyncio.to_thread(self._read, lambda db: pruning.turn_taken(db, name))
+
     def _start_of(self, newest: int) -> int:
         query = "SELECT seq FROM audit ORDER BY seq DESC LIMIT 1 OFFSET ?"
         row = self._read(lambda db: db.execute(query, (newest,)).fetchone())
@@ -300,7 +371,7 @@ def _at_one_moment(db: sqlite3.Connection, subject: Subject) -> Found:
     A call as it was before a commit and its approval as it is after would together say what never was true. A new
     key is one statement, which needs no transaction.
     """
-    if not isinstance(subject, ByApproval):
+    if not isinstance(subject, ByApproval | ByJob):
         found = sql.load(db, subject, {})
         if found.call is None or found.call.approval_id is None:
             return found

@@ -13,6 +13,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from toolgate.adapters.stores.chain import ChainHead
 from toolgate.adapters.stores.sqlite import rows as sql
 from toolgate.adapters.stores.sqlite.connection import connect, is_of_the_file, migrate, refuse_unfit
+from toolgate.adapters.stores.sqlite.pruning import Upkeep
 from toolgate.domain.approval import Vote
 from toolgate.domain.audit import GENESIS
-from toolgate.domain.commands import Answer, Command
+from toolgate.domain.commands import Command
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.ledger import chain_opened_event, decide
 from toolgate.domain.rows import (
@@ -33,7 +35,9 @@ from toolgate.domain.rows import (
     DeliveryRow,
     Event,
     GrantRow,
+    JobMoved,
     NewCall,
+    NewJob,
     NoticeRow,
     Resealed,
     Reveal,
@@ -48,6 +52,8 @@ from toolgate.domain.rows import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from toolgate.ports import StoreNotes
+
 MAX_GROUP = 256
 _log = logging.getLogger("toolgate")
 
@@ -56,9 +62,9 @@ Reply = Callable[[Any], object]
 
 
 class Job(NamedTuple):
-    """A command and where its answer goes."""
+    """A command, or upkeep, and where its answer goes."""
 
-    command: Command
+    command: Command | Upkeep
     reply: Reply
 
 
@@ -69,6 +75,7 @@ class Writer:
         boot_id: names this process's chain.
         ring_id: of the keys that belong to the database; empty for none.
         max_page_count: refuse to grow beyond so many pages (SQLite, PRAGMA max_page_count); None for no limit.
+        told: called in the writer's thread after each commit; it raises nothing.
     """
 
     def __init__(
@@ -80,8 +87,10 @@ class Writer:
         busy_seconds: float,
         ring_id: str = "",
         max_page_count: int | None = None,
+        told: Callable[[], object] = lambda: None,
     ) -> None:
         self._path = path
+        self._told = told
         self._now = now
         self._busy = busy_seconds
         self._ring = ring_id
@@ -97,6 +106,7 @@ class Writer:
         self._ended = False
         self._broken = False
         self._head_in_doubt = False
+        self.notes: StoreNotes | None = None
 
     def start(self) -> None:
         """Open and migrate the database here, so that a fault shows at once, then run in the background.
@@ -180,6 +190,8 @@ class Writer:
         try:
             answers = self._transaction([job.command for job in group])
         except (StoreUnavailable, StoreInDoubt) as fault:
+            if self.notes is not None and isinstance(fault, StoreInDoubt):
+                self.notes.in_doubt()
             _refuse(group, fault)
         except Exception as broken:  # noqa: BLE001 - whatever it is, each caller must be answered
             if len(group) > 1:
@@ -192,6 +204,7 @@ class Writer:
         else:
             for job, answer in zip(group, answers, strict=True):
                 _reply(job, answer)
+            self._told()
 
     def _write_one_by_one(self, group: list[Job]) -> None:
         for position, job in enumerate(group, start=1):
@@ -201,14 +214,16 @@ class Writer:
                 _refuse(group[position:], StoreUnavailable("the writer was ended from outside"))
                 raise
 
-    def _transaction(self, commands: list[Command]) -> list[Answer]:
+    def _transaction(self, commands: list[Command | Upkeep]) -> list[Any]:
         self._fresh.clear()
         self._audit.clear()
+        began = time.perf_counter()
         self._begin()
         before = (*self._head.mark(), self._chain_no)
         try:
             self._at = self._time()
-            self._open_chain(self._at)
+            if not all(isinstance(command, Upkeep) for command in commands):
+                self._open_chain(self._at)
             answers = [self._decide(command, self._at) for command in commands]
             self._flush()
         except BaseException as broken:
@@ -218,6 +233,8 @@ class Writer:
                 self._let_go()
             raise
         self._commit(before)
+        if self.notes is not None:
+            self.notes.group(len(commands), time.perf_counter() - began)
         return answers
 
     def _begin(self) -> None:
@@ -264,7 +281,9 @@ class Writer:
         row = self._db.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
         return max(self._now(), self._at, row[0] if row else 0)
 
-    def _decide(self, command: Command, now: int) -> Answer:
+    def _decide(self, command: Command | Upkeep, now: int) -> Any:
+        if isinstance(command, Upkeep):
+            return command.work(self._db, now)
         decision = decide(command, sql.load(self._db, command.subject, self._fresh), now)
         for row in decision.rows:
             self._apply(row)
@@ -286,6 +305,8 @@ class Writer:
                     self._fresh[call.call_id] = moved(self._fresh[call.call_id], call)
                 else:
                     db.execute(sql.MOVE_CALL, sql.move_values(call))
+            case NewJob(job) | JobMoved(job):
+                db.execute(sql.PUT_JOB, job)
             case ClaimRow():
                 db.execute(sql.PUT_CLAIM, row)
             case SealedRow():
@@ -359,6 +380,8 @@ class Writer:
         self._let_go()
         self._db = self._connect()
         self._broken = False
+        if self.notes is not None:
+            self.notes.reconnected()
 
     def _committed_after_all(self, before: tuple[int, bytes, int | None]) -> bool:
         """Read the head again on a new connection: a COMMIT that answers an error may still have happened."""
