@@ -1,4 +1,4 @@
-"""A place where gateways come and go over one ledger: memory or SQLite, on a clock that stands still.
+"""A place where gateways come and go over one ledger: memory, SQLite or Postgres, on a clock that stands still.
 
 Here: opening the next gateway on what the last one left, ending one as a crash does, and waiting until what
 flies has landed. Not here: tools and what is expected of them.
@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tests.people import decide_approval
+from tests.postgres.fixtures import ledger
 from toolgate import Gateway, StoreUnavailable
 from toolgate.adapters.keys import Keyring
 from toolgate.adapters.stores.memory import MemoryStore
+from toolgate.adapters.stores.postgres.store import PostgresStore
 from toolgate.adapters.stores.sqlite import SqliteStore
 from toolgate.testing.clock import FakeClock
 from toolgate.testing.faults import FaultyStore
@@ -27,8 +30,11 @@ if TYPE_CHECKING:
     from toolgate.domain.rows import ApprovalRow
     from toolgate.ports import Store
 
-Kind = Literal["memory", "sqlite"]
+Kind = Literal["memory", "sqlite", "postgres"]
 KINDS: tuple[Kind, ...] = ("memory", "sqlite")
+"""For rules that need a store and are no store's."""
+EVERY_KIND: tuple[Kind, ...] = ("memory", "sqlite", "postgres")
+"""For what stores are for."""
 
 
 class Guillotine(FaultyStore):
@@ -60,6 +66,8 @@ class Stage:
     clock: FakeClock = field(default_factory=FakeClock)
     keys: Keyring = field(default_factory=Keyring.ephemeral)
     _memory: MemoryStore | None = None
+    _kept: ExitStack = field(default_factory=ExitStack)
+    _dsn: str | None = None
     _boots: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
@@ -67,9 +75,22 @@ class Stage:
         """The file of the SQLite ledger."""
         return self.folder / "ledger.db"
 
+    @property
+    def dsn(self) -> str:
+        """The address of the Postgres ledger, which is there until ``leave``."""
+        if self._dsn is None:
+            self._dsn = self._kept.enter_context(ledger())
+        return self._dsn
+
+    def leave(self) -> None:
+        """Forget the ledger, once every gateway on it is closed."""
+        self._kept.close()
+
     def store(self) -> Guillotine:
         """The ledger as the next process opens it."""
         boot = f"stage-{next(self._boots):06}"
+        if self.kind == "postgres":
+            return Guillotine(PostgresStore(self.dsn, boot_id=boot, now=self.clock.now))
         if self.kind == "sqlite":
             return Guillotine(SqliteStore(self.database, boot_id=boot, now=self.clock.now))
         last = self._memory

@@ -134,6 +134,7 @@ class ApprovalMachine(RuleBasedStateMachine):
                 self.run(self._close())
         finally:
             self.runner.close()
+            self.stage.leave()
             self.folder.cleanup()
 
     # ---------------------------------------------------------------------------------------------- rules
@@ -295,6 +296,12 @@ class SqliteApprovalMachine(ApprovalMachine):
     kind = "sqlite"
 
 
+class PostgresApprovalMachine(ApprovalMachine):
+    """The same over one database that two gateways share."""
+
+    kind = "postgres"
+
+
 TestApprovalsInMemory = ApprovalMachine.TestCase
 TestApprovalsInMemory.settings = effort(50, 30)
 TestApprovalsInMemory.pytestmark = [pytest.mark.req("X1.16"), pytest.mark.req("X2.6")]  # type: ignore[attr-defined]
@@ -302,3 +309,7 @@ TestApprovalsInMemory.pytestmark = [pytest.mark.req("X1.16"), pytest.mark.req("X
 TestApprovalsInSqlite = SqliteApprovalMachine.TestCase
 TestApprovalsInSqlite.settings = effort(25, 25)
 TestApprovalsInSqlite.pytestmark = [pytest.mark.req("X1.16"), pytest.mark.req("X2.6")]  # type: ignore[attr-defined]
+
+TestApprovalsInPostgres = PostgresApprovalMachine.TestCase
+TestApprovalsInPostgres.settings = effort(8, 20)
+TestApprovalsInPostgres.pytestmark = [pytest.mark.req("X1.16"), pytest.mark.req("X2.6")]  # type: ignore[attr-defined]

@@ -157,6 +157,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.run(self.gateway.__aexit__(None, None, None))
         finally:
             self.runner.close()
+            self.stage.leave()
             self.folder.cleanup()
 
     def _everything_is_known_in_the_end(self) -> None:
@@ -483,6 +484,12 @@ class SqliteLedgerMachine(LedgerMachine):
     kind = "sqlite"
 
 
+class PostgresLedgerMachine(LedgerMachine):
+    """The same over a database, closed and opened anew at each crash."""
+
+    kind = "postgres"
+
+
 TestLedgerInMemory = LedgerMachine.TestCase
 TestLedgerInMemory.settings = effort(100, 30)
 TestLedgerInMemory.pytestmark = pytest.mark.req("X1.16")  # type: ignore[attr-defined]
@@ -490,3 +497,7 @@ TestLedgerInMemory.pytestmark = pytest.mark.req("X1.16")  # type: ignore[attr-de
 TestLedgerInSqlite = SqliteLedgerMachine.TestCase
 TestLedgerInSqlite.settings = effort(40, 25)
 TestLedgerInSqlite.pytestmark = pytest.mark.req("X1.16")  # type: ignore[attr-defined]
+
+TestLedgerInPostgres = PostgresLedgerMachine.TestCase
+TestLedgerInPostgres.settings = effort(12, 20)
+TestLedgerInPostgres.pytestmark = pytest.mark.req("X1.16")  # type: ignore[attr-defined]

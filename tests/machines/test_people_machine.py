@@ -209,6 +209,7 @@ class PeopleMachine(RuleBasedStateMachine):
                 self.run(self._close())
         finally:
             self.runner.close()
+            self.stage.leave()
             self.folder.cleanup()
 
     # ------------------------------------------------------------------------------------------- asking
@@ -766,6 +767,12 @@ class SqlitePeopleMachine(PeopleMachine):
     kind = "sqlite"
 
 
+class PostgresPeopleMachine(PeopleMachine):
+    """The same over one database that two gateways share."""
+
+    kind = "postgres"
+
+
 TestPeopleInMemory = PeopleMachine.TestCase
 TestPeopleInMemory.settings = effort(120, 35)
 TestPeopleInMemory.pytestmark = [  # type: ignore[attr-defined]
@@ -776,6 +783,13 @@ TestPeopleInMemory.pytestmark = [  # type: ignore[attr-defined]
 TestPeopleInSqlite = SqlitePeopleMachine.TestCase
 TestPeopleInSqlite.settings = effort(40, 25)
 TestPeopleInSqlite.pytestmark = [  # type: ignore[attr-defined]
+    pytest.mark.req("X1.16", "X2.3", "X2.4", "X2.6", "X2.18", "X2.19"),
+    pytest.mark.req("X7.1", "X7.2", "X7.3", "M12.12", "M12.14"),
+]
+
+TestPeopleInPostgres = PostgresPeopleMachine.TestCase
+TestPeopleInPostgres.settings = effort(10, 20)
+TestPeopleInPostgres.pytestmark = [  # type: ignore[attr-defined]
     pytest.mark.req("X1.16", "X2.3", "X2.4", "X2.6", "X2.18", "X2.19"),
     pytest.mark.req("X7.1", "X7.2", "X7.3", "M12.12", "M12.14"),
 ]

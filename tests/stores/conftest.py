@@ -1,4 +1,4 @@
-"""Both stores, opened and closed for a test; SQLite in a temporary directory."""
+"""All stores, opened and closed for a test; SQLite in a temporary directory, Postgres in a database of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.ledger.rows import NOW
 from toolgate.adapters.stores.memory import MemoryStore
+from toolgate.adapters.stores.postgres.store import PostgresStore
 from toolgate.adapters.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -34,14 +35,16 @@ def hands() -> Hands:
     return Hands()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path, hands: Hands) -> AsyncIterator[Store]:
-    """Each store in turn: what a test says here is true of both."""
+    """Each store in turn: what a test says here is true of all."""
     made: Store
     if request.param == "memory":
         made = MemoryStore(boot_id="boot_a", now=hands)
-    else:
+    elif request.param == "sqlite":
         made = SqliteStore(tmp_path / "toolgate.db", boot_id="boot_a", now=hands, busy_seconds=0.2)
+    else:
+        made = PostgresStore(request.getfixturevalue("postgres_dsn"), boot_id="boot_a", now=hands)
     await made.open()
     yield made
     await made.close()

@@ -1,9 +1,10 @@
-"""Random commands on both stores at once: every answer and every row has to be the same."""
+"""Random commands on two stores at once: every answer and every row has to be the same."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 from tests.ledger import rows as make
 from tests.ledger.drawing import COMMANDS, IDS, KEYS
+from tests.postgres.fixtures import ledger
 from toolgate.adapters.stores.memory import MemoryStore
+from toolgate.adapters.stores.postgres.store import PostgresStore
 from toolgate.adapters.stores.sqlite import SqliteStore
 from toolgate.domain.audit import verify_chains
 from toolgate.domain.errors import StoreUnavailable
@@ -66,30 +69,41 @@ async def everything(store: Store) -> dict[str, Any]:
     }
 
 
-async def compare(steps: list[Command | Pass], folder: Path) -> None:
+Clock = Callable[[], int]
+
+
+async def compare(steps: list[Command | Pass], other_on: Callable[[Clock], Store]) -> None:
     now = make.NOW
 
     def clock() -> int:
         return now
 
-    memory = MemoryStore(boot_id="boot_a", now=clock)
-    sqlite = SqliteStore(folder / "toolgate.db", boot_id="boot_a", now=clock)
+    memory, other = MemoryStore(boot_id="boot_a", now=clock), other_on(clock)
     await memory.open()
-    await sqlite.open()
+    await other.open()
     try:
         for step in steps:
             if isinstance(step, Pass):
                 now += step.seconds * make.SECOND
             else:
-                assert await answered(memory, step) == await answered(sqlite, step)
-        assert await everything(memory) == await everything(sqlite)
+                assert await answered(memory, step) == await answered(other, step)
+        assert await everything(memory) == await everything(other)
     finally:
-        await sqlite.close()
+        await other.close()
 
 
 @pytest.mark.req("M14.8", "X1.23")
 @given(steps=STEPS)
 @settings(max_examples=60)
-def test_both_stores_give_every_answer_alike_and_keep_the_same_rows(steps: list[Command | Pass]) -> None:
+def test_sqlite_gives_every_answer_and_keeps_every_row_as_memory_does(steps: list[Command | Pass]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(compare(steps, Path(folder)))
+        path = Path(folder) / "toolgate.db"
+        asyncio.run(compare(steps, lambda clock: SqliteStore(path, boot_id="boot_a", now=clock)))
+
+
+@pytest.mark.req("M14.8", "X1.23", "X1.51")
+@given(steps=STEPS)
+@settings(max_examples=25)
+def test_postgres_gives_every_answer_and_keeps_every_row_as_memory_does(steps: list[Command | Pass]) -> None:
+    with ledger() as dsn:
+        asyncio.run(compare(steps, lambda clock: PostgresStore(dsn, boot_id="boot_a", now=clock)))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toolgate.adapters.clock import SystemClock
 from toolgate.adapters.ids import UlidIds
 from toolgate.adapters.reservations import ProcessReservations
+from toolgate.bootstrap.stores import clock_of
 from toolgate.domain.limits import Limits
 from toolgate.gateway.world import World, register
 from toolgate.ports import NotBegun
@@ -43,7 +43,7 @@ def office_world(
     Raises:
         ContractError: for a tool that nothing can grant, or two of one name.
     """
-    clock, chosen = SystemClock(), limits or Limits()
+    clock, chosen = clock_of(store), limits or Limits()
     return World(
         registry=register(tools, keys, chosen),
         store=store,

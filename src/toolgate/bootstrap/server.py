@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from toolgate.bootstrap.gateway import Gateway
+from toolgate.bootstrap.stores import is_postgres
+from toolgate.bootstrap.telemetry import share_telemetry
 from toolgate.config.server import DEFAULT_ADDRESS, DEFAULT_PORTS, Address
 from toolgate.domain.errors import ConfigurationError
 from toolgate.operations.sessions import one_time_link
@@ -58,6 +60,7 @@ async def serve(
     *,
     listen: Address | None = None,
     tenant: str = "default",
+    run_jobs: bool | None = None,
     when_open: Callable[[Serving], object],
 ) -> None:
     """Serve until SIGINT or SIGTERM; then end streams, let requests end, and settle what the gate runs.
@@ -66,6 +69,7 @@ async def serve(
         settings: names the tools, the store and ``[server]``.
         listen: instead of what ``[server]`` says.
         tenant: whose admin the link makes that is printed where nobody can sign in.
+        run_jobs: instead of what ``[jobs] run`` says.
         when_open: called once requests are taken.
 
     Raises:
@@ -74,16 +78,18 @@ async def serve(
     with bound(settings, listen) as listening:
         address = Address(*listening.getsockname()[:2])
         known = server_settings(settings, address)
-        async with Gateway.from_config(*settings.files) as gateway:
+        async with Gateway.from_config(*settings.files, run_jobs=run_jobs) as gateway:
+            share_telemetry(gateway.world.telemetry)
             metrics = Metrics()
-            await metrics.begin(gateway)
             office = open_office(gateway, known)
-            mcp = McpHttp(office, around=standing())
+            mcp = McpHttp(office, around=standing(), sessions=not is_shared(settings))
             routes = [*mcp.routes(), *all_routes(office)]
             app = build_app(office, routes=routes, pages=refusal_page, metrics=metrics)
             link = await _link(gateway, settings, known, tenant)
             serving = Serving(settings=known, address=address, tools=_all_tools(gateway), link=link)
-            server = Server(app, office.closing, when_open=lambda: when_open(serving))
+            server = Server(
+                app, office.closing, drain=drain_of(settings), when_open=lambda: when_open(serving)
+            )
             async with mcp.running():
                 await server.serve(sockets=[listening])
 
@@ -152,6 +158,16 @@ def server_settings(settings: Settings, address: Address) -> ServerSettings:
         body_limit=said.body_limit.value if said.body_limit else BODY_LIMIT,
         issuers=(settings.auth.oidc.issuer,) if settings.auth.oidc else (),
     )
+
+
+def is_shared(settings: Settings) -> bool:
+    """Whether other servers may answer the same clients: they would have to be on the same store."""
+    return settings.store is not None and is_postgres(settings.store)
+
+
+def drain_of(settings: Settings) -> float:
+    """Seconds for which a server that was asked to end still takes requests."""
+    return settings.server.drain.value if settings.server.drain else 0.0
 
 
 def is_local(host: str) -> bool:

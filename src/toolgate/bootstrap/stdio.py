@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING, BinaryIO
 
 from toolgate.bootstrap.gateway import Gateway
+from toolgate.bootstrap.telemetry import share_telemetry
 from toolgate.domain.principal import Action, Declined, forbids
 from toolgate.operations.authenticate import authenticate
 from toolgate.surfaces.mcp.around import standing
@@ -35,6 +36,7 @@ async def serve_stdio(
     call that names none.
     """
     async with Gateway.from_config(*settings.files) as gateway:
+        share_telemetry(gateway.world.telemetry)
         by = await gateway.operate(authenticate, secret)
         why = by.reason if isinstance(by, Declined) else forbids(by, Action.CALL_TOOLS)
         if why is not None or isinstance(by, Declined):

@@ -21,7 +21,7 @@ from toolgate.cli.approval_facts import (
 )
 from toolgate.cli.decide import CHANGED
 from toolgate.cli.exits import misused, no
-from toolgate.cli.ledger import acting, database, writing
+from toolgate.cli.ledger import acting, kept, writing
 from toolgate.cli.options import (
     NO_APPROVAL,
     as_json,
@@ -83,7 +83,7 @@ async def edit(
     new = _changes(changes)
     if reason is None and not dry_run:
         misused("say --reason, or look first with --dry-run")
-    database(settings)
+    kept(settings)
     async with Gateway.from_config(*settings.files, housekeeping=None) as gateway:
         by = await acting(gateway.store, gateway.world.keys, settings.agents)
         review = await look(gateway.world, approval_id, tenant=by.tenant)

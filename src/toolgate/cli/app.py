@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "demo": ("toolgate.cli.demo:demo", "Run a scripted agent's day through the real gate."),
         "init": ("toolgate.cli.init:init", "Write a first configuration and two example tools."),
         "serve": ("toolgate.cli.serve:serve", "Serve the tools over HTTP, with a console for people."),
+        "worker": ("toolgate.cli.worker:worker", "Run jobs and keep house beside gateways on one store."),
         "tools": ("toolgate.cli.tools:tools", "List the tools, and what their contracts promise."),
         "upstreams": (
             "toolgate.cli.upstreams:upstreams",
@@ -36,12 +37,16 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "approvals": ("toolgate.cli.approvals:approvals", "See what waits for a person, and decide."),
         "grants": ("toolgate.cli.grants:grants", "See, give and revoke consent beforehand."),
         "calls": ("toolgate.cli.calls:calls", "See what became of calls, and resolve unknown ones."),
+        "jobs": ("toolgate.cli.jobs:jobs", "See how far long work is, follow it, and cancel it."),
         "audit": ("toolgate.cli.audit:audit", "Read, search, verify and export the trail."),
         "notifications": (
             "toolgate.cli.notifications:notifications",
             "See what did not arrive, and send it again.",
         ),
         "tokens": ("toolgate.cli.tokens:tokens", "Make and revoke the tokens that people act by."),
+        "doctor": ("toolgate.cli.doctor:doctor", "Look at everything, and say what mends what is not well."),
+        "retention": ("toolgate.cli.retention:retention", "Remove what was kept long enough."),
+        "store": ("toolgate.cli.store:store", "Move a ledger from SQLite to Postgres."),
         "migrate": ("toolgate.cli.migrate:migrate", "Bring the store's schema up to date."),
     }
 )

@@ -243,6 +243,11 @@ def _print_report(report: ChainReport) -> None:
     many = f"{_count(report.records, 'record')} in {_count(len(report.heads), 'chain')}"
     if report.intact:
         click.echo(f"Intact: {many}. Every record, every link and every known head fits.")
+        if report.removed_records:
+            gone = _count(report.removed_records, "older record")
+            click.echo(
+                f"Retention removed {gone} of {_count(len(report.removed), 'chain')}, and the trail says so."
+            )
     else:
         click.echo(f"BROKEN: {_count(report.problem_count, 'problem')} in {many}.\n")
         print_rows(
@@ -287,6 +292,8 @@ def _described(report: ChainReport) -> dict[str, Any]:
             }
             for problem in report.problems
         ],
+        "removed_records": report.removed_records,
+        "removed": {chain: seq for chain, (seq, _) in sorted(report.removed.items())},
         "heads": {chain: f"{seq}:{link.hex()}" for chain, (seq, link) in sorted(report.heads.items())},
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from toolgate.cli.exits import Exit, misused, no
-from toolgate.cli.ledger import acting, database
+from toolgate.cli.ledger import acting, kept
 from toolgate.cli.options import DurationType, as_json, asynchronous, configured
 from toolgate.cli.plain import print_json
 from toolgate.cli.tables import print_facts
@@ -64,7 +64,7 @@ async def call(
     from toolgate.bootstrap import HOUSEKEEPING_INTERVAL, Gateway  # noqa: PLC0415 - the whole gate
 
     given = _arguments(arguments)
-    database(settings)  # a store in memory knows no token, and would forget the call
+    kept(settings)  # a store in memory knows no token, and would forget the call
     files = settings.files
     async with Gateway.from_config(
         *files, housekeeping=None if wait is None else HOUSEKEEPING_INTERVAL

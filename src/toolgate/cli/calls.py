@@ -14,7 +14,7 @@ import click
 
 from toolgate.cli.approval_facts import print_tree
 from toolgate.cli.exits import misused, no
-from toolgate.cli.ledger import acting, database, reading
+from toolgate.cli.ledger import acting, kept, reading
 from toolgate.cli.options import DurationType, MomentType, as_json, asynchronous, configured, reason
 from toolgate.cli.plain import instant, iso, one_line, print_json
 from toolgate.cli.tables import print_facts, print_heading, print_item, print_rows
@@ -206,7 +206,7 @@ async def resolve(
 
     if applied is None:
         misused("say --applied or --not-applied")
-    database(settings)
+    kept(settings)
     async with Gateway.from_config(*settings.files, housekeeping=None) as gateway:
         by = await acting(gateway.store, gateway.world.keys, settings.agents)
         # Near tools: a call that is drafted anew shows the tool's own preview.

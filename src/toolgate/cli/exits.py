@@ -27,8 +27,10 @@ class Exit(IntEnum):
 MEANINGS: Final[Mapping[Exit, str]] = MappingProxyType(
     {
         Exit.OK: "It was done, or it is so.",
-        Exit.NO: "No: refused, failed, not found, defective, or the trail is broken. The words say which.",
-        Exit.USAGE: "The command or the configuration has to be changed; nothing was done.",
+        Exit.NO: "No: refused, failed, not found, defective, or the trail is broken. The words say which. "
+        "`doctor`: it works, and somebody should look.",
+        Exit.USAGE: "The command or the configuration has to be changed; nothing was done. "
+        "`doctor`: something does not work.",
         Exit.FAULT: "The store or the gate failed, or a record cannot be written; see what it says and try again.",
         Exit.HELD: "`call`: a person has to approve first; nothing ran yet.",
         Exit.UNKNOWN: "`call`: it is not known whether it happened; a person has to look. Do not repeat it.",

@@ -12,16 +12,12 @@ import pwd
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from toolgate.adapters.clock import SystemClock
 from toolgate.adapters.ids import UlidIds
-from toolgate.adapters.stores.sqlite import SqliteStore
-from toolgate.adapters.stores.sqlite.presence import is_served
-from toolgate.adapters.stores.sqlite.reading import ReadingStore
-from toolgate.bootstrap import office_world, open_keys
+from toolgate.bootstrap import office_world
+from toolgate.bootstrap.stores import SQLITE, is_postgres, keys_of, open_ledger, sqlite_file
 from toolgate.bootstrap.tools import all_tools
 from toolgate.cli.exits import misused, no
 from toolgate.domain.errors import ConfigurationError
@@ -29,28 +25,24 @@ from toolgate.operations.authenticate import BEARERS, look_up, stands_for
 
 if TYPE_CHECKING:
     from toolgate.adapters.keys import Keyring
+    from toolgate.adapters.stores.postgres.store import PostgresStore
+    from toolgate.adapters.stores.sqlite import SqliteStore
     from toolgate.config import Settings
     from toolgate.domain.principal import Principal
     from toolgate.gateway.world import World
     from toolgate.ports import Keys, Store
 
 TOKEN_VARIABLE = "TOOLGATE_TOKEN"  # noqa: S105 - the name of a variable
-_SQLITE = "sqlite:///"
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """An open store and its keys."""
+    """An open store and its keys. ``served``: whether a gateway that keeps house was open on it just now."""
 
-    path: Path
-    store: SqliteStore
+    store: SqliteStore | PostgresStore
     keys: Keyring = field(repr=False)
-
-    @property
-    def served(self) -> bool:
-        """Whether a gateway that keeps house is open on it."""
-        return is_served(self.path)
+    served: bool = False
 
     def office(self, settings: Settings, *, with_tools: bool = False) -> World:
         """The world that operations work with. ``with_tools``: with the contracts that the configuration names."""
@@ -65,49 +57,49 @@ class Ledger:
         )
 
 
-def database(settings: Settings) -> Path:
-    """The file that the configuration's store is.
+def kept(settings: Settings) -> str:
+    """The store of the configuration, as an address that is kept. It may hold a password.
 
     Raises:
         ConfigurationError: if it names none, so that nothing is kept that could be looked at.
     """
-    if settings.store is None or not settings.store.startswith(_SQLITE):
+    if settings.store is None or not (is_postgres(settings.store) or settings.store.startswith(SQLITE)):
         files = ", ".join(str(file) for file in settings.files)
-        raise ConfigurationError(f"{files}: store: nothing is kept; write store = 'sqlite:///toolgate.db'")
-    return Path(settings.store.removeprefix(_SQLITE))
+        raise ConfigurationError(
+            f"{files}: store: nothing is kept; write store = 'sqlite:///toolgate.db', or an address of Postgres"
+        )
+    return settings.store
 
 
 @asynccontextmanager
 async def reading(settings: Settings) -> AsyncIterator[Ledger]:
     """The ledger, to look at it. A live gateway does not notice."""
-    path = database(settings)
-    if not path.exists():
+    store = kept(settings)
+    if not is_postgres(store) and not (path := sqlite_file(store)).exists():
         raise ConfigurationError(
             f"there is no database at {path} yet; a gateway makes it when it opens, or `toolgate migrate`"
         )
-    keys = open_keys(path)
-    store = ReadingStore(path, boot_id="", now=SystemClock().now, ring_id=keys.ring_id)
-    async with _opened(Ledger(path=path, store=store, keys=keys)) as ledger:
+    keys = keys_of(store, settings.keys)
+    async with _opened(open_ledger(store, keys, boot_id=UlidIds().new("cli"), reading=True), keys) as ledger:
         yield ledger
 
 
 @asynccontextmanager
 async def writing(settings: Settings) -> AsyncIterator[Ledger]:
     """The ledger, to write to it: with a boot of its own, whose chain begins with the first record."""
-    path = database(settings)
-    keys = open_keys(path)
-    store = SqliteStore(path, boot_id=UlidIds().new("cli"), now=SystemClock().now, ring_id=keys.ring_id)
-    async with _opened(Ledger(path=path, store=store, keys=keys)) as ledger:
+    store = kept(settings)
+    keys = keys_of(store, settings.keys)
+    async with _opened(open_ledger(store, keys, boot_id=UlidIds().new("cli")), keys) as ledger:
         yield ledger
 
 
 @asynccontextmanager
-async def _opened(ledger: Ledger) -> AsyncIterator[Ledger]:
-    await ledger.store.open()
+async def _opened(store: SqliteStore | PostgresStore, keys: Keyring) -> AsyncIterator[Ledger]:
+    await store.open()
     try:
-        yield ledger
+        yield Ledger(store=store, keys=keys, served=await store.is_served())
     finally:
-        await ledger.store.close()
+        await store.close()
 
 
 async def acting(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolgate.cli.exits import no
-from toolgate.cli.ledger import acting, database, reading
+from toolgate.cli.ledger import acting, kept, reading
 from toolgate.cli.options import as_json, asynchronous, configured
 from toolgate.cli.plain import instant, iso, print_json, printable
 from toolgate.config import Settings
@@ -83,7 +83,7 @@ async def retry(
     """Begin a delivery anew that was given up. Needs a token with the role operator."""
     from toolgate.bootstrap import Gateway  # noqa: PLC0415 - the whole gate
 
-    database(settings)
+    kept(settings)
     async with Gateway.from_config(*settings.files, housekeeping=None) as gateway:
         by = await acting(gateway.store, gateway.world.keys, settings.agents)
         answer = await retry_delivery(gateway.world, notice_id, sink, by=by)

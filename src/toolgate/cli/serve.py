@@ -6,28 +6,23 @@ Not here: how it is put together (``bootstrap.server``), and what it answers (``
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from toolgate.cli.exits import misused, no
-from toolgate.cli.ledger import TOKEN_VARIABLE, database
+from toolgate.cli.ledger import TOKEN_VARIABLE, kept
 from toolgate.cli.options import configured
 from toolgate.cli.plain import printable
+from toolgate.cli.serving import is_missing, read_listen, spare_the_collector, store_words
 from toolgate.config import Settings
-from toolgate.config.server import DEFAULT_ADDRESS, Address, read_address
+from toolgate.config.server import DEFAULT_ADDRESS
 from toolgate.domain.names import name_problem
 
 if TYPE_CHECKING:
     from toolgate.bootstrap.server import Serving
-
-_SQLITE = "sqlite:///"
-_YOUNG = 10_000
-"""Objects until the youngest are looked through."""
 
 
 @click.command()
@@ -45,6 +40,11 @@ _YOUNG = 10_000
     help="Whose admin the printed link makes.",
 )
 @click.option(
+    "--no-jobs",
+    is_flag=True,
+    help="Start jobs, and leave running them to `toolgate worker`; as [jobs] run = false.",
+)
+@click.option(
     "--stdio",
     is_flag=True,
     help=f"Serve one MCP client over standard input and output, as whom {TOKEN_VARIABLE} says.",
@@ -58,6 +58,7 @@ def serve(
     settings: Settings,
     listen: str | None,
     tenant: str,
+    no_jobs: bool,  # noqa: FBT001 - click's parameter
     stdio: bool,  # noqa: FBT001 - click's parameter
     workflow: str | None,
 ) -> None:
@@ -69,6 +70,8 @@ def serve(
     if stdio:
         if listen is not None:
             misused("--stdio listens nowhere; take --listen out")
+        if no_jobs:
+            misused("--no-jobs is for a server; with --stdio write [jobs] run = false")
         if workflow is not None and (problem := name_problem(workflow, of="--workflow")):
             misused(problem)
         _serve_stdio(settings, workflow)
@@ -78,11 +81,11 @@ def serve(
     try:
         from toolgate.bootstrap.server import serve as run  # noqa: PLC0415 - the whole server, and an extra
     except ModuleNotFoundError as missing:
-        _is_missing(missing)
+        is_missing(missing)
     from toolgate.cli.log_lines import log_to  # noqa: PLC0415 - with the server
 
     log_to(sys.stderr)
-    address = None if listen is None else _address(listen)
+    address = None if listen is None else read_listen(listen)
     if problem := name_problem(tenant, of="--tenant"):
         misused(problem)
     asyncio.run(
@@ -90,16 +93,11 @@ def serve(
             settings,
             listen=address,
             tenant=tenant,
+            run_jobs=False if no_jobs else None,
             when_open=lambda serving: _begun(settings, serving, tenant),
         )
     )
     click.echo("toolgate has stopped; every call on its way was settled or is recorded as unknown")
-
-
-def _is_missing(missing: ModuleNotFoundError) -> NoReturn:
-    if missing.name is None or missing.name.partition(".")[0] == "toolgate":
-        raise missing
-    misused(f"the server needs {missing.name}, which is not installed; install toolgate[server]")
 
 
 def _serve_stdio(settings: Settings, workflow: str | None) -> None:
@@ -110,14 +108,14 @@ def _serve_stdio(settings: Settings, workflow: str | None) -> None:
             f"set {TOKEN_VARIABLE} to the token of whoever asks; whoever owns the key file makes one: "
             "toolgate tokens create --id ID --agent NAME"
         )
-    database(settings)  # a store in memory knows no token
+    kept(settings)  # a store in memory knows no token
     from toolgate.cli.log_lines import log_to  # noqa: PLC0415 - with the server
 
     source, sink = _wire()
     try:
         from toolgate.bootstrap.stdio import serve_stdio  # noqa: PLC0415 - the whole server, and an extra
     except ModuleNotFoundError as missing:
-        _is_missing(missing)
+        is_missing(missing)
     log_to(sys.stderr)
     why = asyncio.run(serve_stdio(settings, secret, source, sink, workflow=workflow))
     if why is not None:
@@ -139,26 +137,9 @@ def _wire() -> tuple[BinaryIO, BinaryIO]:
     return source, sink
 
 
-def _address(said: str) -> Address:
-    address = read_address(said)
-    if address is None:
-        misused(f"--listen: {said!r} is no address; write HOST:PORT, for example {DEFAULT_ADDRESS}")
-    return address
-
-
 def _begun(settings: Settings, serving: Serving, tenant: str) -> None:
-    _spare_the_collector()
+    spare_the_collector()
     _announce(settings, serving, tenant)
-
-
-def _spare_the_collector() -> None:
-    """Look no more through what is loaded by now: it stays, and to find that out again cost a tenth of each request.
-
-    A server makes little that only the collector finds, so it may come less often, too.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 
 
 def _announce(settings: Settings, serving: Serving, tenant: str) -> None:
@@ -172,7 +153,7 @@ def _announce(settings: Settings, serving: Serving, tenant: str) -> None:
         f"  MCP      {url}/mcp",
         f"  REST     {url}/v1, described in {url}/openapi.json",
         f"  health   {url}/healthz, {url}/readyz, {url}/metrics",
-        f"  store    {_store(settings)}",
+        f"  store    {store_words(settings)}",
     ]
     if serving.link is not None:
         lines += [
@@ -184,11 +165,3 @@ def _announce(settings: Settings, serving: Serving, tenant: str) -> None:
         ]
     lines += ["", "Stop it with Ctrl+C."]
     click.echo(printable("\n".join(lines)))
-
-
-def _store(settings: Settings) -> str:
-    if settings.store is None or not settings.store.startswith(_SQLITE):
-        return "in memory: everything is forgotten when it stops"
-    path = Path(settings.store.removeprefix(_SQLITE))
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)

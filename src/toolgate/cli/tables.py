@@ -30,6 +30,8 @@ _COLOURS: Final = {
     "pending": "yellow",
     "pending_approval": "yellow",
     "running": "yellow",
+    "queued": "yellow",
+    "cancelled": "red",
     "refused": "red",
     "denied": "red",
     "failed": "red",

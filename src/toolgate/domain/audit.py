@@ -4,9 +4,11 @@ Here: the hashes and the verification of chains. Not here: what a record says, w
 (`merkle` holds the tree).
 
 A writer begins a chain at each start. Its first record is `chain_opened` and names the head of every chain that was
-known by then, so that a chain that is later removed, or cut, is missed by the next one. What this cannot show: a
-writer that lies before it hashes, the end of the newest chain cut off when nobody kept a head of it, and a whole trail
-written anew. Heads kept off the host (`known_heads`) close the last two.
+known by then, so that a chain that is later removed, or cut, is missed by the next one. Retention cuts chains at their
+oldest end, and says so first in a record of its own (`audit_pruned`, with the head of what goes): what such a record
+covers may be missing, anything else may not. What this cannot show: a writer that lies before it hashes, the end of the
+newest chain cut off when nobody kept a head of it, and a whole trail written anew. Heads kept off the host
+(`known_heads`) close the last two.
 """
 
 from __future__ import annotations
@@ -16,11 +18,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from struct import Struct
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from toolgate.domain.canonical import UnfitJson, parse_json
+from toolgate.domain.canonical import JsonValue, UnfitJson, parse_json
 from toolgate.domain.merkle import HASH_SIZE, inclusion_proof, leaf_hash, merkle_root, verify_inclusion
-from toolgate.domain.trail import CHAIN_OPENED
+from toolgate.domain.trail import AUDIT_PRUNED, CHAIN_OPENED
 
 __all__ = [
     "FIRST_SEQ",
@@ -55,6 +57,8 @@ _LENGTH_AND_SEQ: Final = Struct(">IQ")
 _MAX_OPENING: Final = 64 * 1024 * 1024
 _MAX_GAPS: Final = 1_000
 _MAX_PROBLEMS: Final = 1_000
+_PRUNED_MARK: Final = f'"event":"{AUDIT_PRUNED}"'.encode()
+"""What stands in each such record, as canonical JSON writes it: any other record need not be parsed."""
 
 
 def link_hash(prev_link: bytes, chain_id: str, seq: int, leaf: bytes) -> bytes:
@@ -109,13 +113,16 @@ class ChainProblem:
 class ChainReport:
     """What a verification found. `heads` are worth keeping off the host: they are the next run's `known_heads`.
 
-    `problems` holds the first thousand; `problem_count` counts them all.
+    `problems` holds the first thousand; `problem_count` counts them all. `removed` is what retention took away, by a
+    record that says so: chain -> the last record that is gone; `removed_records` counts them.
     """
 
     records: int
     heads: Mapping[str, Head]
     problems: tuple[ChainProblem, ...]
     problem_count: int
+    removed: Mapping[str, Head] = field(default_factory=dict)
+    removed_records: int = 0
 
     @property
     def intact(self) -> bool:
@@ -155,6 +162,14 @@ def verify_chains(
 # --- the state of a verification ------------------------------------------------------------------------------
 
 
+class _Gap(NamedTuple):
+    """Numbers that are not there, and the record behind them."""
+
+    missing: range
+    leaf: bytes
+    link: bytes
+
+
 @dataclass(slots=True)
 class _Chain:
     """What is remembered of one chain: its end, its gaps, and where its links first stopped fitting."""
@@ -164,14 +179,15 @@ class _Chain:
     other_link: bytes | None = None  # a second candidate for that, where the last link did not fit
     vacant: Head | None = None  # the number that got a wrong record, and the link that the right one follows
     leaf: bytes = b""
-    gaps: list[range] = field(default_factory=list)
+    gaps: list[_Gap] = field(default_factory=list)
 
 
 class _Check:
-    __slots__ = ("chains", "expected", "passed", "problem_count", "problems")
+    __slots__ = ("chains", "cuts", "expected", "passed", "problem_count", "problems")
 
     def __init__(self) -> None:
         self.chains: dict[str, _Chain] = {}
+        self.cuts: dict[str, Head] = {}  # chain -> the last record that retention says it removed
         self.expected: dict[str, dict[int, dict[bytes, str]]] = {}  # chain, seq, link -> who says so
         self.passed: list[tuple[str, Head, str]] = []
         self.problems: list[ChainProblem] = []
@@ -206,13 +222,16 @@ class _Check:
         chain.seq, chain.link, chain.leaf = found.seq, found.link_hash, found.leaf_hash
         if found.seq == FIRST_SEQ:
             self._read_opening(found)
+        elif _PRUNED_MARK in found.record:
+            self._read_cuts(found)
 
     def _seen_late(self, chain: _Chain, found: StoredRecord) -> None:
         """A number that should have come earlier: it fills a gap, or it is there twice."""
         for position, gap in enumerate(chain.gaps):
-            if found.seq in gap:
-                rest = (range(gap.start, found.seq), range(found.seq + 1, gap.stop))
-                chain.gaps[position : position + 1] = [part for part in rest if part]
+            if found.seq in gap.missing:
+                before = _Gap(range(gap.missing.start, found.seq), found.leaf_hash, found.link_hash)
+                behind = gap._replace(missing=range(found.seq + 1, gap.missing.stop))
+                chain.gaps[position : position + 1] = [part for part in (before, behind) if part.missing]
                 self.problem(Break.REORDERED, found.chain_id, found.seq, f"comes after record {chain.seq}")
                 return
         same = found.seq == chain.seq and (found.leaf_hash, found.link_hash) == (chain.leaf, chain.link)
@@ -220,7 +239,7 @@ class _Check:
         self.problem(Break.DUPLICATED, found.chain_id, found.seq, how)
 
     def _open_gap(self, chain: _Chain, found: StoredRecord) -> None:
-        chain.gaps.append(range(chain.seq + 1, found.seq))
+        chain.gaps.append(_Gap(range(chain.seq + 1, found.seq), found.leaf_hash, found.link_hash))
         chain.link = chain.other_link = None
         if len(chain.gaps) > _MAX_GAPS:  # too many to wait for all of them
             self._report_gap(found.chain_id, chain.gaps.pop(0))
@@ -278,6 +297,18 @@ class _Check:
         for chain_id, head in heads:
             self.expect(chain_id, head, f"the opening of chain {found.chain_id}")
 
+    def _read_cuts(self, found: StoredRecord) -> None:
+        """What retention said that it removes. The record at a cut is compared wherever it is still there."""
+        try:
+            cuts = tuple(_cuts_named_by(found.record))
+        except UnfitJson as fault:
+            self.problem(Break.MALFORMED, found.chain_id, found.seq, f"is no audit_pruned record: {fault}")
+            return
+        for chain_id, head in cuts:
+            self.expect(chain_id, head, f"the retention recorded in chain {found.chain_id}")
+            if head[0] > self.cuts.get(chain_id, (0, GENESIS))[0]:
+                self.cuts[chain_id] = head
+
     def look_again(self, records: Iterable[StoredRecord]) -> None:
         """Find the heads that an opening named after their record had gone by, where `records` can be read twice."""
         passed, self.passed = self.passed, []
@@ -296,6 +327,7 @@ class _Check:
     # --- the end ----------------------------------------------------------------------------------------------
 
     def report(self, count: int) -> ChainReport:
+        removed = self._removed()
         for chain_id, chain in self.chains.items():
             for gap in chain.gaps:
                 self._report_gap(chain_id, gap)
@@ -312,14 +344,40 @@ class _Check:
             heads=heads_found,
             problems=tuple(self.problems),
             problem_count=self.problem_count,
+            removed={chain_id: head for chain_id, (head, _) in removed.items()},
+            removed_records=sum(count for _, count in removed.values()),
         )
 
-    def _report_gap(self, chain_id: str, gap: range) -> None:
-        which = f"record {gap.start}" if len(gap) == 1 else f"records {gap.start} to {gap.stop - 1}"
-        self.problem(Break.DROPPED, chain_id, gap.start, f"{which} of the chain: not there")
+    def _removed(self) -> dict[str, tuple[Head, int]]:
+        """What is missing and was said to be removed: chain -> the last of it, and how many records."""
+        found: dict[str, tuple[Head, int]] = {}
+        for chain_id, (seq, link) in self.cuts.items():
+            chain = self.chains.get(chain_id)
+            if chain is None:
+                found[chain_id] = (seq, link), seq
+                continue
+            gone = [range(gap.missing.start, min(gap.missing.stop, seq + 1)) for gap in chain.gaps]
+            if count := sum(len(missing) for missing in gone):
+                last = max(missing[-1] for missing in gone if missing)
+                found[chain_id] = (last, link if last == seq else b""), count
+        return found
+
+    def _report_gap(self, chain_id: str, gap: _Gap) -> None:
+        cut_seq, cut_link = self.cuts.get(chain_id, (0, GENESIS))
+        gone = range(max(gap.missing.start, cut_seq + 1), gap.missing.stop)
+        if gone:
+            which = f"record {gone.start}" if len(gone) == 1 else f"records {gone.start} to {gone.stop - 1}"
+            self.problem(Break.DROPPED, chain_id, gone.start, f"{which} of the chain: not there")
+        elif gap.missing.stop == cut_seq + 1 and gap.link != link_hash(
+            cut_link, chain_id, gap.missing.stop, gap.leaf
+        ):
+            why = f"does not follow from record {cut_seq}, which retention says was the last that it removed"
+            self.problem(Break.RELINKED, chain_id, gap.missing.stop, why)
 
     def _report_lost_head(self, chain_id: str, seq: int, source: str) -> None:
         chain = self.chains.get(chain_id)
+        if seq <= self.cuts.get(chain_id, (0, GENESIS))[0] and (chain is None or chain.seq >= seq):
+            return
         if chain is None:
             self.problem(Break.MISSING_CHAIN, chain_id, None, f"no record is left; {source} saw {seq}")
         elif seq > chain.seq:
@@ -342,15 +400,26 @@ def _heads_named_by(opening: bytes) -> Iterator[tuple[str, Head]]:
     value = parse_json(opening, max_bytes=_MAX_OPENING, max_nodes=_MAX_OPENING)
     if not isinstance(value, dict) or value.get("event") != CHAIN_OPENED:
         raise UnfitJson("event", "the first record of a chain is chain_opened")
-    named = value.get("known_heads")
+    yield from _heads_in(value, "known_heads")
+
+
+def _cuts_named_by(record: bytes) -> Iterator[tuple[str, Head]]:
+    """The cuts in an `audit_pruned` record; none in one of another event. Raises `UnfitJson` for another shape."""
+    value = parse_json(record, max_bytes=_MAX_OPENING, max_nodes=_MAX_OPENING)
+    if isinstance(value, dict) and value.get("event") == AUDIT_PRUNED:
+        yield from _heads_in(value, "cuts")
+
+
+def _heads_in(record: Mapping[str, JsonValue], name: str) -> Iterator[tuple[str, Head]]:
+    named = record.get(name)
     if not isinstance(named, dict):
-        raise UnfitJson("known_heads", "an object of chain to [number, hash]")
+        raise UnfitJson(name, "an object of chain to [number, hash]")
     for chain_id, head in named.items():
         match head:
             case [int(seq), str(text)] if not isinstance(seq, bool) and _is_hash(text):
                 yield chain_id, (seq, bytes.fromhex(text))
             case _:
-                raise UnfitJson("known_heads", "each head is [number, hash in hexadecimal]")
+                raise UnfitJson(name, "each head is [number, hash in hexadecimal]")
 
 
 def _is_hash(text: str) -> bool:

@@ -47,6 +47,7 @@ class ReceivedCall:
     ``request_id`` and ``trace`` are the transport's, for tracing; they are never part of a key.
     ``rationale`` is the model's own reason: kept and shown as its claim, never part of a decision.
     ``barred`` are people who may not approve it besides its caller: who answers for the agent.
+    ``priority`` and ``delay`` (seconds) are for a job, and the application's alone; None is the contract's priority.
     ``claimed``: of a held call that was edited, the keys (as MACs) that it had before, each with the fingerprint that
     claimed it.
     """
@@ -63,6 +64,8 @@ class ReceivedCall:
     rationale: str | None = None
     barred: tuple[str, ...] = ()
     claimed: tuple[tuple[bytes, bytes], ...] = ()
+    priority: int | None = None
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

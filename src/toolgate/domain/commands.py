@@ -13,6 +13,7 @@ from toolgate.domain.rows import (
     ByApprovalAndKey,
     ByCall,
     ByGrant,
+    ByJob,
     ByKey,
     ByNotice,
     ByToken,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         Event,
         Found,
         GrantRow,
+        JobRow,
         Resealed,
         SealedRow,
         Subject,
@@ -115,7 +117,8 @@ class GrantUse(NamedTuple):
 class Intend(NamedTuple):
     """Claim the key and write the intent: the permit to run, durable before anything does.
 
-    With ``grant``, one use of it is spent in the same transaction, or nothing is written.
+    With ``grant``, one use of it is spent in the same transaction, or nothing is written. With ``job`` it is no intent
+    yet: the call is ``started`` and waits for a worker, which writes one (``BeginJob``).
     """
 
     call: CallRow
@@ -123,6 +126,7 @@ class Intend(NamedTuple):
     request: SealedRow
     event: Event
     grant: GrantUse | None = None
+    job: JobRow | None = None
 
     @property
     def subject(self) -> Subject | None:
@@ -177,7 +181,7 @@ class Rehold(NamedTuple):
 
 
 class Dispatch(NamedTuple):
-    """Consume the approval and write the intent, at once."""
+    """Consume the approval and write the intent, at once; with ``job``, put it into its queue instead."""
 
     call_id: str
     approval_id: str
@@ -185,10 +189,68 @@ class Dispatch(NamedTuple):
     lease_until: int
     digest: bytes
     requirement: Requirement
+    job: JobRow | None = None
 
     @property
     def subject(self) -> Subject:
         return ByApproval(self.approval_id)
+
+
+class BeginJob(NamedTuple):
+    """Take a queued job: the permit to run it, durable before anything does.
+
+    Compare-and-set on the call: it is ``started`` and has no intent, its time has come, nobody wants it cancelled, and
+    ``digest`` is what was asked for. ``started_at`` is written the first time, ``attempts`` counted each time.
+    """
+
+    call_id: str
+    owner: str
+    lease_until: int
+    digest: bytes
+
+    @property
+    def subject(self) -> Subject:
+        return ByJob(self.call_id)
+
+
+class EndJob(NamedTuple):
+    """A queued job that cannot run any more: refused with ``error_type`` and ``reasons``, or its deadline passed."""
+
+    call_id: str
+    actor: str
+    error_type: str
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> Subject:
+        return ByJob(self.call_id)
+
+
+class CancelJob(NamedTuple):
+    """Somebody wants it to end. A queued job ends here; of a running one the wish is written for its owner to see."""
+
+    call_id: str
+    actor: str
+    reason: str
+    through: str | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return ByJob(self.call_id)
+
+
+class MoveJob(NamedTuple):
+    """How far its owner says it has come. No event: progress is no part of the trail."""
+
+    call_id: str
+    owner: str
+    done: float
+    total: float | None = None
+    note: str | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return ByJob(self.call_id)
 
 
 class DecideApproval(NamedTuple):
@@ -310,14 +372,18 @@ class EndApproval(NamedTuple):
 
 
 class Lapse(NamedTuple):
-    """An intent whose lease ran out becomes unknown."""
+    """An intent whose lease ran out becomes unknown; a job that may run again goes back to its queue.
+
+    ``gone``: the owner itself says so (``actor``), because it leaves; nobody has to wait for the lease then.
+    """
 
     call_id: str
     actor: str
+    gone: bool = False
 
     @property
     def subject(self) -> Subject:
-        return ByCall(self.call_id)
+        return ByJob(self.call_id)
 
 
 class Resolve(NamedTuple):
@@ -386,6 +452,10 @@ Command = (
     | Settle
     | Rehold
     | Dispatch
+    | BeginJob
+    | EndJob
+    | CancelJob
+    | MoveJob
     | DecideApproval
     | EditApproval
     | RevealMasked

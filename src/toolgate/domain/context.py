@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+
+from toolgate.domain.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from toolgate.domain.answers import Answer
     from toolgate.domain.approval import ApprovalFact
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
     from toolgate.domain.questions import Kind
 
 D = TypeVar("D")
+T = TypeVar("T")
+
+
+class DurableSteps(Protocol):
+    """Where the steps of a job are recorded."""
+
+    async def run(self, name: str, work: Callable[[], Any]) -> Any:
+        """What ``work`` gave, now or in an earlier run."""
+
+    def run_blocking(self, name: str, work: Callable[[], Any]) -> Any:
+        """The same, in the thread of a sync tool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +49,9 @@ class ToolContext(Generic[D]):
             nobody said so, as in Python, where the application answers.
         trace: the request's W3C ``traceparent``, to be passed on downstream.
         listener: who hears of ``progress``; None where nobody does.
+        job_id: of the job that this run belongs to; None where the tool is no job.
+        steps: where ``step`` records; None where the tool is no job.
+        stopping: whether somebody wants this run to end, as a function; see ``cancelled``.
     """
 
     tool: str
@@ -54,6 +70,9 @@ class ToolContext(Generic[D]):
     answers: Mapping[str, Answer] = field(default_factory=dict, hash=False)
     can_ask: frozenset[Kind] = frozenset()
     listener: Progress | None = field(default=None, repr=False, compare=False)
+    job_id: str | None = None
+    steps: DurableSteps | None = field(default=None, repr=False, compare=False)
+    stopping: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
 
     @property
     def tenant(self) -> str:
@@ -61,13 +80,51 @@ class ToolContext(Generic[D]):
         return self.caller.tenant
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
-        """Tell whoever waits how far this run has come; from any thread. Never raises, never waits, keeps nothing.
+        """Tell whoever waits how far this run has come; from any thread. Never raises and never waits.
 
-        Where nobody listens, after the call was answered, and for a ``done`` that is no finite number of at least 0
-        it does nothing. ``note`` is cut to one line of 500 characters, known secrets replaced: it may reach a model.
+        Of a job the latest word is kept, about twice a second at most; of any other call nothing is. Where nobody
+        listens, after the call was answered, and for a ``done`` that is no finite number of at least 0 it does nothing.
+        ``note`` is cut to one line of 500 characters, known secrets replaced: it may reach a model.
         """
         if self.listener is not None:
             self.listener(done, total, note)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody wants this job to end. An async tool is cancelled besides; a sync one has to look."""
+        return self.stopping()
+
+    @overload
+    async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T: ...
+    @overload
+    async def step(self, name: str, work: Callable[[], T]) -> T: ...
+    async def step(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do ``work`` once for this job, however often the job is run, and give what it gave.
+
+        What it returns is plain JSON of at most 1 MiB: it is recorded, encrypted, and read again by a later run, whose
+        worker took over from one that died. A worker that dies between the work and its record leaves no record, so
+        the work is done at least once: give what it calls the ``idempotency_key``. What it raises is raised, and
+        nothing is recorded. Steps run one at a time; one of a name that this run had already is numbered, so the
+        order of the steps must not change from run to run.
+
+        Raises:
+            UsageError: where the tool is no job, for a result that is no plain JSON, or a step inside another.
+            GateFault: if the job was cancelled or taken over: nothing more of this run may begin.
+        """
+        return await self._recorder(name).run(name, work)
+
+    def step_sync(self, name: str, work: Callable[[], T]) -> T:
+        """``step`` for a sync tool: ``work`` runs in the tool's own thread."""
+        value: T = self._recorder(name).run_blocking(name, work)
+        return value
+
+    def _recorder(self, name: str) -> DurableSteps:
+        if self.steps is None:
+            raise UsageError(
+                f"step {name!r}: {self.tool} does not run as a job here, so nothing would be recorded; "
+                "write @tool(job=True, ...), without isolation='process', and take no step in a predicate"
+            )
+        return self.steps
 
 
 Context = ToolContext[Any]

@@ -24,6 +24,7 @@ from toolgate.domain.limits import Breaker
 if TYPE_CHECKING:
     from toolgate.domain.approval import Approval
     from toolgate.domain.canonical import JsonValue
+    from toolgate.domain.jobs import Job
     from toolgate.domain.limits import Rate
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -98,6 +99,7 @@ class Contract:
     isolation: Literal["shared", "process"] = "shared"
     tags: frozenset[str] = frozenset()
     enabled: bool = True
+    job: Job | None = None
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -116,6 +118,11 @@ class Contract:
         return self.effect is not Effect.READ
 
     @property
+    def may_run_again(self) -> bool:
+        """Whether a run that was lost may be followed by another without doing anything twice."""
+        return not self.has_effects or self.honours_key
+
+    @property
     def asks(self) -> bool:
         """Whether it may ask whoever calls for input."""
         return INPUT_REQUIRED in self.raises
@@ -131,7 +138,10 @@ class Contract:
 
     def described(self) -> dict[str, JsonValue]:
         """What the digest is taken of: whatever, if changed, makes an earlier consent void."""
+        # Contracts that are no jobs keep the digest they had before there were any.
+        as_job: dict[str, JsonValue] = {} if self.job is None else {"job": True}
         return {
+            **as_job,
             "name": self.name,
             "version": self.version,
             "description": self.description,
@@ -174,7 +184,7 @@ def template_fields(template: str) -> tuple[str, ...]:
     return tuple(fields)
 
 
-def check(contract: Contract) -> None:
+def check(contract: Contract) -> None:  # noqa: C901 - one line a rule
     """Refuse what cannot work or contradicts itself; what is merely unwise is the checklist's.
 
     Raises:
@@ -196,6 +206,10 @@ def check(contract: Contract) -> None:
         _check_read(contract, where)
     if contract.asks:
         _check_asking(contract, where)
+    if contract.asks and contract.job is not None:
+        raise ContractError(
+            f"{where}: job= and NeedsInput exclude each other; nobody waits for a job's question"
+        )
     if contract.honours_key and contract.idempotency is None:
         raise ContractError(f"{where}: honours_key=True needs idempotency=, the key that downstream knows")
     if contract.concurrency is not None and contract.concurrency < 1:

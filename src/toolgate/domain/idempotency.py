@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from toolgate.domain.canonical import canonical_json
 from toolgate.domain.contract import WORKFLOW_FIELD
+from toolgate.domain.jobs import STARTED
 from toolgate.domain.lifecycle import ApprovalState, EffectState
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class KeyUse(StrEnum):
     FREE = "free"
     REPLAY = "replay"
     PENDING = "pending"
+    STARTED = "started"
     IN_FLIGHT = "in_flight"
     CONFLICT = "conflict"
     UNKNOWN = "unknown"
@@ -134,6 +136,8 @@ def judge_claim(found: Found, *, caller_id: str, fingerprint: bytes) -> KeyUse:
             return KeyUse.UNKNOWN
         case EffectState.INTENDED:
             return KeyUse.IN_FLIGHT
+        case None if call.status == STARTED:
+            return KeyUse.STARTED
         case EffectState.NOT_APPLIED | None:
             return _judge_approval(approval)
 

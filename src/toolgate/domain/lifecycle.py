@@ -5,6 +5,9 @@ one transaction. The documentation's diagrams are drawn from these tables; ``Eff
 ledger knows of the world, ``ApprovalState`` what people have said. A call whose business service asks for a
 person settles as not applied and is held: it has no effect state again until its approval is consumed.
 
+The third table is that of a job: when its call has an intent and when it has none yet. Its states are read off the
+call (``jobs.state_of``) and kept nowhere else.
+
 Not here: who may cause a transition (gates, operations) and how it is stored (adapters).
 """
 
@@ -59,6 +62,29 @@ class ApprovalCause(StrEnum):
     LAPSED = "its time ran out"
     WITHDRAWN = "withdrawn, or the contract changed"
     DISPATCHED = "the call was dispatched"
+
+
+class JobState(StrEnum):
+    """Where a call that runs as a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "pending_approval"
+    ENDED = "ended"
+
+
+class JobCause(StrEnum):
+    """Why a job changes state."""
+
+    BEGUN = "a worker begins it: the intent"
+    SETTLED = "it ended, or nobody knows how"
+    REQUEUED = "its worker died, and its contract allows another run"
+    LOST = "its worker died, and it may not run again"
+    HELD = "the business wants a person, and nothing happened"
+    APPROVED = "people agreed"
+    WITHHELD = "people did not agree in time"
+    CANCELLED = "cancelled before it began"
+    REFUSED = "it may not run any more, or its deadline passed"
 
 
 _CORRECTED = MappingProxyType(
@@ -118,6 +144,31 @@ APPROVAL_TRANSITIONS = MappingProxyType(
     }
 )
 
+JOB_TRANSITIONS = MappingProxyType(
+    {
+        JobState.QUEUED: MappingProxyType(
+            {
+                JobCause.BEGUN: JobState.RUNNING,
+                JobCause.CANCELLED: JobState.ENDED,
+                JobCause.REFUSED: JobState.ENDED,
+            }
+        ),
+        JobState.RUNNING: MappingProxyType(
+            {
+                JobCause.SETTLED: JobState.ENDED,
+                JobCause.REQUEUED: JobState.QUEUED,
+                JobCause.LOST: JobState.ENDED,
+                JobCause.HELD: JobState.WAITING,
+            }
+        ),
+        JobState.WAITING: MappingProxyType(
+            {JobCause.APPROVED: JobState.QUEUED, JobCause.WITHHELD: JobState.ENDED}
+        ),
+        JobState.ENDED: MappingProxyType({}),
+    }
+)
+"""A job that is asked for under an approval begins as ``QUEUED`` once that is consumed; before, it is a held call."""
+
 
 def next_effect(state: EffectState, cause: EffectCause) -> EffectState | None:
     """The state after ``cause``, or None where the table has no such transition."""
@@ -127,6 +178,11 @@ def next_effect(state: EffectState, cause: EffectCause) -> EffectState | None:
 def next_approval(state: ApprovalState, cause: ApprovalCause) -> ApprovalState | None:
     """The state after ``cause``, or None where the table has no such transition."""
     return APPROVAL_TRANSITIONS[state].get(cause)
+
+
+def next_job(state: JobState, cause: JobCause) -> JobState | None:
+    """The state after ``cause``, or None where the table has no such transition."""
+    return JOB_TRANSITIONS[state].get(cause)
 
 
 def is_settled(state: EffectState) -> bool:
@@ -140,17 +196,19 @@ def is_open(state: ApprovalState) -> bool:
 
 
 def diagrams() -> dict[str, str]:
-    """Both machines as Mermaid ``stateDiagram-v2`` text, for the documentation."""
+    """The machines as Mermaid ``stateDiagram-v2`` text, for the documentation."""
     return {
         "effect": _mermaid("intended", {s: dict(t) for s, t in EFFECT_TRANSITIONS.items()}),
         "approval": _mermaid("pending", {s: dict(t) for s, t in APPROVAL_TRANSITIONS.items()}),
+        "job": _mermaid("queued", {s: dict(t) for s, t in JOB_TRANSITIONS.items()}),
     }
 
 
 def _mermaid(
     start: str,
     table: dict[EffectState, dict[EffectCause, EffectState]]
-    | dict[ApprovalState, dict[ApprovalCause, ApprovalState]],
+    | dict[ApprovalState, dict[ApprovalCause, ApprovalState]]
+    | dict[JobState, dict[JobCause, JobState]],
 ) -> str:
     lines = ["stateDiagram-v2", f"    [*] --> {start}"]
     for state, exits in table.items():

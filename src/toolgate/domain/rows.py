@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from toolgate.domain.approval import Vote
 
@@ -134,8 +134,41 @@ class GrantRow(NamedTuple):
     revoked_by: str | None
 
 
+class JobRow(NamedTuple):
+    """What a job is besides its call: where it waits, how often it began, how far it came, and who wants it to end.
+
+    Its state is that of the call (``jobs.state_of``) and is not kept here. Times in microseconds since the epoch, UTC;
+    ``timeout_us`` counts from ``started_at`` over all runs. ``queue`` is the tool and the tenant. ``rerun``: a run
+    whose worker died may be followed by another. ``done``, ``total`` and ``note`` are the tool's own words.
+    """
+
+    job_id: str
+    call_id: str
+    tenant: str
+    tool: str
+    caller_id: str
+    queue: str
+    priority: int
+    not_before: int
+    created_at: int
+    timeout_us: int
+    rerun: bool
+    started_at: int | None = None
+    attempts: int = 0
+    done: float | None = None
+    total: float | None = None
+    note: str | None = None
+    progress_at: int | None = None
+    cancel_at: int | None = None
+    cancelled_by: str | None = None
+    cancel_reason: str | None = None
+
+
 class SealedRow(NamedTuple):
-    """Encrypted bytes that belong to a call: ``kind`` is ``request`` or ``result``."""
+    """Encrypted bytes that belong to a call: ``kind`` is ``request`` or ``result``.
+
+    The recorded steps of a job are sealed likewise, as ``step``, and lie with the job engine.
+    """
 
     call_id: str
     kind: str
@@ -210,7 +243,8 @@ class Event(NamedTuple):
 class Found:
     """The rows around one subject, as they are inside the transaction.
 
-    ``holder``: the rows around another key that the subject names, where it is claimed.
+    ``holder``: the rows around another key that the subject names, where it is claimed. ``job`` is looked up for
+    ``ByJob`` alone.
     """
 
     claim: ClaimRow | None = None
@@ -223,6 +257,7 @@ class Found:
     notice: NoticeRow | None = None
     delivery: DeliveryRow | None = None
     holder: Found | None = None
+    job: JobRow | None = None
 
 
 NOTHING = Found()
@@ -238,6 +273,16 @@ class ByCall(NamedTuple):
     """The rows around a call."""
 
     call_id: str
+
+
+class ByJob(NamedTuple):
+    """The rows around a call, and its job where it is one.
+
+    ``with_job`` tells it from ``ByCall``: two named tuples of the same values are equal, and stores key by subjects.
+    """
+
+    call_id: str
+    with_job: Literal[True] = True
 
 
 class ByApproval(NamedTuple):
@@ -273,7 +318,7 @@ class ByNotice(NamedTuple):
     sink: str | None = None
 
 
-Subject = ByKey | ByCall | ByApproval | ByApprovalAndKey | ByGrant | ByToken | ByNotice
+Subject = ByKey | ByCall | ByJob | ByApproval | ByApprovalAndKey | ByGrant | ByToken | ByNotice
 
 
 class NewCall(NamedTuple):
@@ -286,6 +331,18 @@ class CallChanged(NamedTuple):
     """A call whose changing columns moved."""
 
     row: CallRow
+
+
+class NewJob(NamedTuple):
+    """A job to insert. One that was there before, whose call was held in between, is replaced."""
+
+    row: JobRow
+
+
+class JobMoved(NamedTuple):
+    """A job whose row changed."""
+
+    row: JobRow
 
 
 class Resealed(NamedTuple):
@@ -305,6 +362,8 @@ def resealed(row: CallRow, changed: Resealed) -> CallRow:
 Row = (
     NewCall
     | CallChanged
+    | NewJob
+    | JobMoved
     | Resealed
     | ClaimRow
     | ApprovalRow

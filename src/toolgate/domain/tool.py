@@ -22,7 +22,8 @@ from toolgate.domain.content import mixes_content
 from toolgate.domain.context import ToolContext
 from toolgate.domain.contract import Contract, Effect, Retry
 from toolgate.domain.duration import Duration, seconds
-from toolgate.domain.errors import INPUT_REQUIRED, ContractError, NotBuiltYet, ToolError
+from toolgate.domain.errors import INPUT_REQUIRED, ContractError, ToolError
+from toolgate.domain.jobs import Job
 from toolgate.domain.limits import Breaker, Rate, size
 from toolgate.domain.questions import NeedsInput
 from toolgate.domain.redaction import sensitive_paths
@@ -148,7 +149,7 @@ def tool(
     result_trust: Literal["trusted", "untrusted"] = "trusted",
     isolation: Literal["shared", "process"] = "shared",
     tags: Iterable[str] = (),
-    job: bool = False,
+    job: bool | Job = False,
 ) -> _Decorator:
     """Make a function a governed tool.
 
@@ -184,14 +185,12 @@ def tool(
         isolation: ``"process"`` runs it in a child that is killed at the deadline; the tool and the
             gateway's ``deps`` must be importable.
         tags: words for lists and the checklist, such as the kinds of risky action.
-        job: not built yet.
+        job: ``True``, or ``Job(...)`` with the limits of its queue: a call answers ``started`` with a job id at
+            once, and a worker runs it. ``timeout`` then counts from its first run, over all of them.
 
     Raises:
         ContractError: at decoration, naming the keyword to change.
-        NotBuiltYet: for ``job=True``.
     """
-    if job:
-        raise NotBuiltYet("job=True: jobs are not built yet; give the tool a longer timeout meanwhile")
 
     def decorate(function: Callable[..., Any]) -> Tool[Any, Any]:
         label: str = str(getattr(function, "__name__", "tool")) if name is None else name
@@ -244,6 +243,7 @@ def tool(
             result_trust=result_trust,
             isolation=isolation,
             tags=frozenset(tags),
+            job=_job(job, label),
         )
         return Tool(
             contract=contract,
@@ -337,6 +337,14 @@ def _check_defaults(model: type[BaseModel], shape: Shape[Any], where: str) -> No
             raise ContractError(f"{where}: the default of {name!r} does not fit its own type") from None
         except PydanticUserError:
             continue  # a type that only its model's own configuration allows
+
+
+def _job(job: bool | Job, label: str) -> Job | None:  # noqa: FBT001 - as it was given
+    if job is True:
+        return Job()
+    if job is False or isinstance(job, Job):
+        return job or None
+    raise ContractError(f"tool {label!r}: job= is True, False or Job(...), not {job!r}")
 
 
 def _effect(effect: Effect | str | None, label: str) -> Effect:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TOOL_CALL = "llm_tool_call"
 CHAIN_OPENED = "chain_opened"
+AUDIT_PRUNED = "audit_pruned"
 
 FLAT_NAMES: Mapping[str, str] = {
     "event": "event",

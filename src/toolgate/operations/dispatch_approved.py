@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.commands import EndApproval
+from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import GateFault, StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import ApprovalCause, ApprovalState
 from toolgate.domain.outcome import ErrorType, Outcome, Refused
@@ -24,13 +25,15 @@ from toolgate.ports import ApprovalFilter
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from toolgate.domain.rows import ApprovalRow, Found
+    from toolgate.domain.rows import ApprovalRow, CallRow, Found
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
 
 _log = logging.getLogger("toolgate")
 AT_ONCE = 1000
 """Rows that are read at a time: those of tools that another gateway has stand between ours."""
+OTHER_RELEASE = 300.0
+"""Seconds from its approval for which a call of a contract that came meanwhile is left to whoever has that contract."""
 FINAL_REFUSALS = frozenset({ErrorType.PERMISSION_DENIED, ErrorType.UNKNOWN_TOOL, ErrorType.INVALID_ARGUMENTS})
 """What cannot change by waiting: the approval is cancelled. A full or broken dependency leaves it approved."""
 
@@ -66,6 +69,8 @@ async def _start(world: World, approval: ApprovalRow, submit: Callable[[Flight],
         return False
     contract = world.registry[approval.tool].contract
     if contract.digest != call.contract_digest:
+        if await _is_of_another_release(world, call, found.approval):
+            return False
         await _cancel(
             world, approval, "the contract changed since it was approved", ErrorType.CONTRACT_CHANGED
         )
@@ -90,6 +95,17 @@ async def _start(world: World, approval: ApprovalRow, submit: Callable[[Flight],
     flight = board(world, received, lambda outcome: _answered(world, approval, outcome), approval=approval)
     submit(flight)
     return True
+
+
+async def _is_of_another_release(world: World, call: CallRow, approval: ApprovalRow) -> bool:
+    """Whether somebody beside us has the contract that the call was asked for under, and may still run it.
+
+    A call that came since this gateway began, under a contract that it does not have, was taken by a gateway of another
+    release. That one runs it, while releases change one by one; what it leaves is cancelled after ``OTHER_RELEASE``.
+    """
+    if world.opened_at is None or call.received_at <= world.opened_at:
+        return False
+    return await world.store.now() < approval.updated_at + round(OTHER_RELEASE * MICRO)
 
 
 async def _votes_are_on_record(world: World, found: Found) -> bool:

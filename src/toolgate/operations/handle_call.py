@@ -12,6 +12,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from toolgate.domain.duration import MICRO
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable
 from toolgate.domain.lifecycle import EffectState
 from toolgate.domain.outcome import ErrorType, Outcome, WorldEffect
@@ -22,8 +23,10 @@ from toolgate.gateway.faults import place_of
 from toolgate.gateway.finish.judge_end import Judgement, called_off, timed_out
 from toolgate.gateway.finish.outcomes import outcome
 from toolgate.gateway.finish.recall import recall
-from toolgate.gateway.finish.settle import audit_unavailable, give_up, refuse_unfit, settle
+from toolgate.gateway.finish.settle import audit_unavailable, evidence, give_up, refuse_unfit, settle
 from toolgate.gateway.flight import Flight, Phase
+from toolgate.gateway.job_run import cancelled
+from toolgate.operations.watch_call import begin_trace, count_answer
 
 if TYPE_CHECKING:
     import contextvars
@@ -31,9 +34,11 @@ if TYPE_CHECKING:
 
     from toolgate.domain.answers import Answer
     from toolgate.domain.call import ReceivedCall
+    from toolgate.domain.contract import Contract
     from toolgate.domain.progress import Progress
     from toolgate.domain.questions import Kind
     from toolgate.domain.rows import ApprovalRow, Found
+    from toolgate.gateway.job_run import JobRun
     from toolgate.gateway.world import World
 
 _log = logging.getLogger("toolgate")
@@ -50,14 +55,19 @@ def board(
     listener: Progress | None = None,
     answers: Mapping[str, Answer] | None = None,
     can_ask: frozenset[Kind] = frozenset(),
+    job: JobRun | None = None,
+    timeout: float | None = None,
 ) -> Flight:
     """Register a call. Its deadline runs from now, so that waiting for a loop counts.
 
+    ``job`` is for the run of one, with the ``timeout`` (seconds) that is left to it; a call that asks for a job has
+    the time of any call.
     ``answers`` and ``can_ask`` are for a tool that declares ``NeedsInput``; any other never hears of them.
     """
     registered = world.registry.get(received.tool)
     asks = registered is not None and registered.contract.asks
-    timeout = registered.contract.timeout if registered is not None else _DEFAULT_TIMEOUT
+    if timeout is None:
+        timeout = _DEFAULT_TIMEOUT if registered is None else _time_of(registered.contract)
     started = world.clock.monotonic()
     flight = Flight(
         received,
@@ -68,13 +78,20 @@ def board(
         approval=approval,
         listener=listener,
         asking=Asking(answers or {}, can_ask) if asks else None,
+        job=job,
     )
     world.flights[received.call_id] = flight
     return flight
 
 
+def _time_of(contract: Contract) -> float:
+    """Seconds that a call of it has. One that asks for a job runs nothing: what the job has, it has once it runs."""
+    return contract.timeout if contract.job is None else min(contract.timeout, _DEFAULT_TIMEOUT)
+
+
 def launch(world: World, flight: Flight) -> asyncio.Task[None]:
     """Start ``flight`` in the running loop. Its outcome goes to ``flight.answer``."""
+    begin_trace(world, flight)
     task = asyncio.get_running_loop().create_task(_fly(world, flight), context=flight.context)
     flight.task = task
     left = flight.deadline - world.clock.monotonic()
@@ -106,6 +123,8 @@ async def _fly(world: World, flight: Flight) -> None:
     except asyncio.CancelledError as cancelled:
         if flight.gave_up:
             await _cancelled(world, flight)
+        elif flight.job is not None and flight.job.stopped:
+            answer = await _stopped(world, flight)
         else:
             # The tool cancelled its own task, or the gateway closes: whoever waits is answered all the same.
             answer = await _fault(world, flight, cancelled)
@@ -129,7 +148,7 @@ def _tell(world: World, flight: Flight, answer: Outcome[Any] | None) -> None:
     answer is stuck in a blocked loop.
     """
     if answer is not None:
-        flight.answer(answer)
+        flight.answer(answer, lambda: count_answer(world, flight, answer))
     if (
         flight.answered
         and flight.phase is Phase.OVER
@@ -147,6 +166,20 @@ async def _cancelled(world: World, flight: Flight) -> None:
         effect=WorldEffect.UNKNOWN, error_type=ErrorType.OUTCOME_UNKNOWN, reasons=("cancelled",)
     )
     await settle(world, flight, flight.sealed, judged)
+
+
+async def _stopped(world: World, flight: Flight) -> Outcome[Any] | None:
+    """The run of a job honoured its cancellation. One that another worker may repeat is left as the ledger has it."""
+    job, sealed = flight.job, flight.sealed
+    assert job is not None
+    if flight.row is None or sealed is None or (job.wish is None and sealed.contract.may_run_again):
+        return None
+    try:
+        return await settle(world, flight, sealed, cancelled(flight))
+    except (StoreUnavailable, StoreInDoubt):
+        world.trail.failed()
+        world.unsettled.append(evidence(world, sealed, cancelled(flight)))
+        return None
 
 
 async def _fault(world: World, flight: Flight, error: BaseException) -> Outcome[Any] | None:
@@ -202,7 +235,17 @@ def at_deadline(world: World, flight: Flight) -> None:
             _start(_ask_the_ledger(world, flight))
             _answer_without_store(world, flight)
         return
-    judged = _judged(flight, phase)
+    _give_up(world, flight, phase, _judged(flight, phase))
+
+
+def at_grace(world: World, flight: Flight) -> None:
+    """Answer a run that somebody wanted to end and that does not end. Runs in the service loop."""
+    phase = flight.give_up()
+    if phase is not None:
+        _give_up(world, flight, phase, cancelled(flight))
+
+
+def _give_up(world: World, flight: Flight, phase: Phase, judged: Judgement) -> None:
     _start(_conclude(world, flight, judged))
     # A store that hangs must not keep the agent waiting for its word about a call that is over anyway.
     _answer_without_store(world, flight)
@@ -272,6 +315,8 @@ async def _ask_the_ledger(world: World, flight: Flight) -> None:
 def _judged(flight: Flight, phase: Phase) -> Judgement:
     writes = flight.sealed is not None and flight.sealed.contract.has_effects
     seconds = flight.deadline - flight.started
+    if flight.job is not None:
+        seconds = flight.job.row.timeout_us / MICRO
     # An attempt that said "nothing happened" and was waiting for the next one leaves no doubt.
     return timed_out(writes=writes, dispatched=phase is Phase.DISPATCHED and flight.in_doubt, seconds=seconds)
 

@@ -42,4 +42,6 @@ async def reread(world: World, row: CallRow) -> ReceivedCall | None:
             (bytes.fromhex(mac), bytes.fromhex(fingerprint))
             for mac, fingerprint in request.get("claimed", ())
         ),
+        priority=request.get("priority"),
+        delay=request.get("delay", 0.0),
     )

@@ -1,16 +1,19 @@
 """A person at the console: a session opened by a credential, kept for some hours, ended with that credential.
 
 A session ends at the first of these: eight hours after it was opened (``[auth] session``), thirty minutes without a
-request (``[auth] idle``), the end of the credential that opened it, or ``end_session``. The idle time is counted in
-the memory of each process, because a write for every page would cost a commit: after a restart it is counted anew,
-and a process that serves only some of a person's requests counts only those. The absolute end is kept in the row.
+request (``[auth] idle``), the end of the credential that opened it, or ``end_session``. The absolute end is kept in the
+row. The last request is not, because a write for every page would cost a commit: it travels with the session's secret,
+as a mark that only the keys make (``shown_again``), so that every process on the store knows it, and a restart forgets
+nothing. What a process has seen itself counts beside it, and so does the opening.
 
 An agent never has a session: only people decide. Not here: cookies, and how an issuer's sign-in is done (``sign_in``).
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from toolgate.domain.caller import Caller
@@ -30,6 +33,8 @@ LINK_LIFE: Final = 600.0
 """Seconds for which a one-time link opens a session."""
 _OPENS: Final = frozenset({"api", LINK})
 _MANY: Final = 1_000
+_LONGEST_MOMENT: Final = 18
+"""Digits."""
 
 
 async def open_session(world: World, credential: str) -> NewToken | Declined:
@@ -61,36 +66,55 @@ async def open_session_of(world: World, signed_in: Principal) -> NewToken | Decl
     return made
 
 
-async def session(world: World, secret: str) -> Principal | Declined:
-    """Whose session this is. Each look counts as a sign of life.
+async def session(world: World, shown: str) -> Principal | Declined:
+    """Whose session this is. Each look counts as a sign of life. ``shown``: its secret, or that with its mark.
 
     Raises:
         StoreUnavailable: if the ledger cannot be read.
     """
-    row = await look_up(world.store, world.keys, secret, kinds=frozenset({SESSION}))
+    row = await look_up(world.store, world.keys, bare(shown), kinds=frozenset({SESSION}))
     if isinstance(row, str):
         return refused(row)
-    if _was_idle(world, row):
+    if _was_idle(world, row, shown):
         await revoke_token(world.store, row.token_id, by="clock")
         return refused(f"{row.token_id} was idle for too long")
     return stands_for(row, {})
 
 
-async def peek_session(world: World, secret: str) -> Principal | Declined:
+async def peek_session(world: World, shown: str) -> Principal | Declined:
     """As ``session``, and no sign of life: for what an open page asks by itself, which keeps nobody signed in.
 
     Raises:
         StoreUnavailable: if the ledger cannot be read.
     """
-    row = await look_up(world.store, world.keys, secret, kinds=frozenset({SESSION}))
+    row = await look_up(world.store, world.keys, bare(shown), kinds=frozenset({SESSION}))
     if isinstance(row, str):
         return refused(row)
-    return refused(f"{row.token_id} is idle") if _is_idle(world, row) else stands_for(row, {})
+    return refused(f"{row.token_id} is idle") if _is_idle(world, row, shown) else stands_for(row, {})
 
 
-async def end_session(world: World, secret: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a browser shows: the session's secret, and a mark of its last request. ``lasts``: seconds at most."""
+
+    text: str = field(repr=False)
+    lasts: int
+
+
+async def shown_again(world: World, shown: str, *, ends: int) -> Shown:
+    """What is to be shown from now on, of a session that ``ends`` then (microseconds since the epoch)."""
+    secret, now = bare(shown), world.clock.now()
+    return Shown(f"{secret}.{now}.{_mark(world, secret, now)}", max(1, (ends - now) // MICRO))
+
+
+def bare(shown: str) -> str:
+    """The secret alone."""
+    return shown.partition(".")[0]
+
+
+async def end_session(world: World, shown: str) -> None:
     """Sign out. A session that ended already is left as it is."""
-    row = await look_up(world.store, world.keys, secret, kinds=frozenset({SESSION}))
+    row = await look_up(world.store, world.keys, bare(shown), kinds=frozenset({SESSION}))
     if not isinstance(row, str):
         await revoke_token(world.store, row.token_id, by=row.caller_id)
 
@@ -117,9 +141,9 @@ async def one_time_link(
     return made
 
 
-async def csrf_of(world: World, secret: str) -> str:
+async def csrf_of(world: World, shown: str) -> str:
     """What a form of this session has to send back: it cannot be guessed without the keys, nor from another session."""
-    return world.keys.token_hash(f"csrf:{secret}")
+    return world.keys.token_hash(f"csrf:{bare(shown)}")
 
 
 async def _made(world: World, principal: Principal, *, parents: tuple[str, ...]) -> NewToken:
@@ -139,16 +163,35 @@ async def _made(world: World, principal: Principal, *, parents: tuple[str, ...])
     )
 
 
-def _is_idle(world: World, row: TokenRow) -> bool:
-    """Whether the last sign of life is too long ago. Of a session not seen yet, this is the first."""
-    now = world.clock.monotonic()
-    last, _ = world.sessions_seen.get(row.token_id, (now, 0))
-    return now - last >= world.session_idle
+def _is_idle(world: World, row: TokenRow, shown: str) -> bool:
+    """Whether the last sign of life is too long ago."""
+    now = world.clock.now()
+    ages = [(now - row.created_at) / MICRO]
+    if (marked := _marked(world, shown)) is not None:
+        ages.append((now - marked) / MICRO)
+    if row.token_id in world.sessions_seen:
+        last, _ = world.sessions_seen[row.token_id]
+        ages.append(world.clock.monotonic() - last)
+    return min(ages) >= world.session_idle
 
 
-def _was_idle(world: World, row: TokenRow) -> bool:
+def _marked(world: World, shown: str) -> int | None:
+    """The moment that the mark names; None where there is none of ours."""
+    secret, _, mark = shown.partition(".")
+    said, _, proof = mark.partition(".")
+    if not (said.isascii() and said.isdigit() and len(said) <= _LONGEST_MOMENT):
+        return None
+    ours = hmac.compare_digest(proof.encode(), _mark(world, secret, int(said)).encode())
+    return int(said) if ours else None
+
+
+def _mark(world: World, secret: str, now: int) -> str:
+    return world.keys.token_hash(f"seen:{now}:{secret}")
+
+
+def _was_idle(world: World, row: TokenRow, shown: str) -> bool:
     """Whether the last sign of life is too long ago; if not, this is the next one."""
-    if _is_idle(world, row):
+    if _is_idle(world, row, shown):
         return True
     seen = world.sessions_seen
     if len(seen) >= _MANY and row.token_id not in seen:

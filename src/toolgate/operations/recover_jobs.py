@@ -1,0 +1,74 @@
+"""Keep jobs alive, and bring back those that nobody has: leases, wishes to end, and what an engine never heard of.
+
+Runs at start and periodically. Not here: what becomes of a lapsed lease (``recover.lapse_intents``, ``ledger.jobs``).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from toolgate.domain.commands import Done, Renew
+from toolgate.domain.duration import MICRO
+from toolgate.domain.errors import GateFault
+from toolgate.gateway.enqueue import queued
+from toolgate.gateway.flight import Phase
+from toolgate.operations.run_job import cancel_run, interrupt
+from toolgate.ports import JobFilter
+
+if TYPE_CHECKING:
+    from toolgate.gateway.flight import Flight
+    from toolgate.gateway.world import World
+
+_log = logging.getLogger("toolgate")
+AT_ONCE: Final = 1000
+"""Jobs that are read at a time."""
+
+
+async def keep_running(world: World) -> None:
+    """Renew the leases of the jobs that run here, and end those that somebody wants to end."""
+    for flight in list(world.flights.values()):
+        if flight.job is None or flight.row is None or flight.phase is Phase.OVER:
+            continue
+        await _renew(world, flight)
+        await cancel_run(world, flight)
+
+
+async def _renew(world: World, flight: Flight) -> None:
+    row, job = flight.row, flight.job
+    assert row is not None
+    assert job is not None
+    now, lease = await world.store.now(), round(world.job_lease * MICRO)
+    if job.lost or row.lease_until - now > lease * 2 // 3:
+        return
+    answer = await world.store.execute(Renew(row.call_id, world.owner, now + lease))
+    if isinstance(answer, Done) and answer.call is not None:
+        flight.row = row._replace(lease_until=answer.call.lease_until)
+        return
+    if flight.phase < Phase.SETTLING:
+        # Taken for lost, and another's or back in its queue by now: what it still does counts for nothing.
+        job.lost = True
+        interrupt(flight)
+
+
+async def start_waiting(world: World) -> int:
+    """Tell the engine of every job that waits and that it does not have. How many."""
+    if world.jobs is None:
+        return 0
+    started, before = 0, None
+    while True:
+        page = await world.store.jobs(JobFilter(state="queued", before=before, limit=AT_ONCE))
+        known = await world.jobs.known([job.job_id for job, _ in page.rows])
+        now = await world.store.now()
+        for job, _ in page.rows:
+            registered = world.registry.get(job.tool)
+            if job.job_id in known or registered is None:
+                continue
+            try:
+                await world.jobs.start(queued(job, registered.contract, now=now))
+                started += 1
+            except GateFault as fault:
+                _log.warning("the job engine did not take %s: %s", job.job_id, type(fault).__name__)
+        if page.next is None:
+            return started
+        before = page.next
