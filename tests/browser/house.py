@@ -93,7 +93,6 @@ class House:
         self.gateway = Gateway(self._tools, store=f"sqlite:///{self._folder / 'house.db'}", **self._settings)
         await self.gateway.__aenter__()
         metrics = Metrics()
-        await metrics.begin(self.gateway)
         office = open_office(self.gateway, self._known)
         app = build_app(office, routes=all_routes(office), metrics=metrics)
         is_open = asyncio.Event()

@@ -112,7 +112,6 @@ class Served:
     async def _serve(self) -> None:
         async with Gateway(self._tools, **self._settings) as self.gateway:
             metrics = Metrics()
-            await metrics.begin(self.gateway)
             office = open_office(self.gateway, self._known)
             mcp = McpHttp(office, around=standing())
             app: ASGIApp = build_app(office, routes=[*mcp.routes(), *all_routes(office)], metrics=metrics)

@@ -253,9 +253,14 @@ async def opened(
     folder: Path, *, served_as: ServerSettings = SETTINGS, **settings: Any
 ) -> AsyncIterator[Desk]:
     """The desk over ``folder/gate.db``; it keeps house only when a test calls ``sweep``."""
-    clock, business = FakeClock(), Business()
-    given = {"clock": clock, "housekeeping": None} | settings
-    async with Gateway(business.tools(), store=f"sqlite:///{folder / 'gate.db'}", **given) as gateway:
+    clock, business = settings.pop("clock", None) or FakeClock(), Business()
+    given: dict[str, Any] = {
+        "clock": clock,
+        "housekeeping": None,
+        "store": f"sqlite:///{folder / 'gate.db'}",
+    } | settings
+    tools = given.pop("tools", None) or business.tools()
+    async with Gateway(tools, **given) as gateway:
         office = open_office(gateway, served_as, monotonic=clock.monotonic)
         app = build_app(office, routes=routes(office))
         try:

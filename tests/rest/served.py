@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import uvicorn
 
@@ -37,11 +37,11 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
-    """Serve ``folder/gate.db`` until the block ends."""
+def served(folder: Path, **settings: Any) -> Iterator[Served]:
+    """Serve ``folder/gate.db`` until the block ends. ``settings``: see ``opened``."""
     ready: Future[Served] = Future()
     stop = threading.Event()
-    thread = threading.Thread(target=_serve, args=(folder, ready, stop), name="served")
+    thread = threading.Thread(target=_serve, args=(folder, settings, ready, stop), name="served")
     thread.start()
     try:
         yield ready.result(30)
@@ -50,23 +50,25 @@ def served(folder: Path) -> Iterator[Served]:
         thread.join(30)
 
 
-def _serve(folder: Path, ready: Future[Served], stop: threading.Event) -> None:
+def _serve(folder: Path, settings: dict[str, Any], ready: Future[Served], stop: threading.Event) -> None:
     try:
-        asyncio.run(_serving(folder, ready, stop))
+        asyncio.run(_serving(folder, settings, ready, stop))
     except BaseException as fault:
         if ready.done():
             raise
         ready.set_exception(fault)
 
 
-async def _serving(folder: Path, ready: Future[Served], stop: threading.Event) -> None:
+async def _serving(
+    folder: Path, settings: dict[str, Any], ready: Future[Served], stop: threading.Event
+) -> None:
     # Named as TCP, so that asyncio sends each piece at once (TCP_NODELAY) instead of waiting for an acknowledgement.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen()
     host = f"127.0.0.1:{listening.getsockname()[1]}"
     known = replace(SETTINGS, public_url=f"http://{host}", names=frozenset({host}))
-    async with opened(folder, served_as=known) as desk:
+    async with opened(folder, served_as=known, **settings) as desk:
         config = uvicorn.Config(desk.app, log_config=None, lifespan="off", access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -11,7 +11,7 @@ after a change, and then to read every line that moved:
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.rest.desk import ADA, ALL, ANN, EVE, LEA, Desk, ask, held, request, seen
+from tests.long_work import Stock
+from tests.rest.desk import ADA, ALL, ANN, EVE, LEA, Business, Desk, ask, held, opened, request, seen
 from tests.rest.listening import listening
 from toolgate import Caller
 from toolgate.domain.principal import ACCESS, EVERY_SCOPE, Scope
@@ -127,6 +128,13 @@ def _only(body: dict[str, Any] | None = None, id_: str = "") -> Make:
     return make
 
 
+async def _job(desk: Desk, turn: int) -> Thing:
+    """A job that waits: nobody runs any here."""
+    async with desk.person(ANN) as ann:
+        answer = await ask(ann, "count", shelves=turn % 99 + 1, workflow=f"wf-{turn}")
+    return Thing(id=answer.json()["job_id"], body={"reason": "not needed any more"})
+
+
 async def _fresh(desk: Desk, turn: int) -> Thing:
     return Thing(id="refund", body=request(order=turn))
 
@@ -139,6 +147,10 @@ THINGS: dict[str, Make] = {
     "POST /v1/calls/{id}/resolve": _lost,
     "POST /v1/calls/{id}/withdraw": _withdrawn_call,
     "POST /v1/tools/{name}/calls": _fresh,
+    "GET /v1/jobs": _job,
+    "GET /v1/jobs/{id}": _job,
+    "GET /v1/jobs/{id}/events": _job,
+    "POST /v1/jobs/{id}/cancel": _job,
     "GET /v1/tools": _only(),
     "GET /v1/tools/{name}": _only(id_="refund"),
     "GET /v1/approvals": _approval,
@@ -232,7 +244,16 @@ def test_every_endpoint_is_in_the_matrix() -> None:
     assert sorted(THINGS) == sorted(name_of(row) for row in ENDPOINTS)
 
 
-async def test_every_endpoint_answers_every_credential_as_the_matrix_says(desk: Desk) -> None:
+@pytest.fixture
+async def with_jobs(tmp_path: Path) -> AsyncIterator[Desk]:
+    """A desk with a tool that is a job, and nobody who runs it."""
+    tools = [*Business().tools(), *Stock().tools()]
+    async with opened(tmp_path, tools=tools, jobs=False) as desk:
+        yield desk
+
+
+async def test_every_endpoint_answers_every_credential_as_the_matrix_says(with_jobs: Desk) -> None:
+    desk = with_jobs
     lines = [HEAD, " " * 38 + "".join(f"{column:<9}" for column in COLUMNS).rstrip()]
     turn = 0
     for row in ENDPOINTS:

@@ -18,7 +18,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from tests.rest.desk import ALL, ANN, LEA, Desk, ask, held, seen
+from tests.long_work import Stock
+from tests.rest.desk import ALL, ANN, LEA, Business, Desk, ask, held, seen
 from tests.rest.served import Served, served
 from toolgate.domain.outcome import ErrorType, WorldEffect
 from toolgate.surfaces.http.problems import KINDS
@@ -58,6 +59,9 @@ class Known:
 async def _things(desk: Desk) -> dict[str, str]:
     async with desk.person(ANN) as ann, desk.person(LEA) as lea:
         ended = (await ask(ann, "refund", order=9)).json()["call_id"]
+        job = (await ask(ann, "count", shelves=3)).json()["job_id"]
+        # It is over, so that nobody who waits for its end waits long.
+        assert (await ann.post(f"/v1/jobs/{job}/cancel", json={"reason": "enough"})).status_code == 200
         waits = (await held(ann, order=10))["approval_id"]
         assert (await seen(lea, waits))["state"] == "pending"
         grant = {
@@ -72,6 +76,7 @@ async def _things(desk: Desk) -> dict[str, str]:
     spare, _ = await desk.made(ANN)
     return {
         "/v1/calls/": ended,
+        "/v1/jobs/": job,
         "/v1/approvals/": waits,
         "/v1/grants/": granted,
         "/v1/tokens/": spare,
@@ -82,7 +87,8 @@ async def _things(desk: Desk) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
-    with served(tmp_path_factory.mktemp("rest")) as place:
+    tools = [*Business().tools(), *Stock().tools()]
+    with served(tmp_path_factory.mktemp("rest"), tools=tools, jobs=False) as place:
         yield Known(place)
 
 

@@ -45,5 +45,7 @@ def globex(world: World) -> Iterator[Desk]:
 async def gate(world: World, tmp_path: Path) -> AsyncIterator[Gateway]:
     """The gate before the desk, with a ledger on disk. It keeps house when a test calls `sweep`, not by the clock."""
     store = f"sqlite:///{tmp_path / 'toolgate.db'}"
-    async with Gateway(tools, store=store, deps=deps, callers=callers, housekeeping=None) as gateway:
+    async with Gateway(
+        tools, store=store, deps=deps, callers=callers, housekeeping=None, jobs=False
+    ) as gateway:
         yield gateway

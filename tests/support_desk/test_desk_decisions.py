@@ -4,8 +4,8 @@ To write the file anew after a change of contracts or people, and then to read e
 
     UPDATE_GOLDEN=1 .venv/bin/python -m pytest tests/support_desk/test_desk_decisions.py
 
-Decisions: `allow`; `hold` with who must agree; `deny` with the true reason, which the model is not told; `hide`,
-where the tool does not exist for this person; `refuse` with the code of the desk's own rule.
+Decisions: `allow`; `start` as a job; `hold` with who must agree; `deny` with the true reason, which the model is not
+told; `hide`, where the tool does not exist for this person; `refuse` with the code of the desk's own rule.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import pytest
 
-from toolgate import Effect, ErrorType, Failed, Gateway, Outcome, PendingApproval, Refused, Succeeded
+from toolgate import Effect, ErrorType, Failed, Gateway, Outcome, PendingApproval, Refused, Started, Succeeded
 from toolgate.domain.approval import Requirement
 from toolgate.domain.rows import ByCall
 from toolgate.examples.support_desk.personas import Persona, personas
@@ -109,6 +109,7 @@ CASES: tuple[Case, ...] = (
     _order("check_shipping_status", 5007, " (not sent)"),
     _order("check_shipping_status", 7002, " (globex)"),
     *(_customer("generate_customer_report", one) for one in _THREE),
+    Case(tool="start_static_analysis", resource="the automations", of=None, arguments={"folder": "all"}),
     *(_customer("create_support_ticket", one, **_TICKET) for one in _THREE),
     _refund(5001, 40_00, "4242"),
     _refund(5001, 120_00, "4242"),
@@ -133,6 +134,8 @@ async def _judged(gateway: Gateway, outcome: Outcome[Any]) -> Decision:
     match outcome:
         case Succeeded():
             return "allow", ""
+        case Started():
+            return "start", ""
         case PendingApproval(call_id=call_id):
             return "hold", await _asked_of(gateway, call_id)
         case Refused(error_type=ErrorType.UNKNOWN_TOOL):
@@ -157,7 +160,9 @@ async def _decisions_for(who: str, persona: Persona, folder: Path) -> list[Decid
     lines = []
     with World.create(folder / "support_desk.db").use():
         store = f"sqlite:///{folder / 'toolgate.db'}"
-        async with Gateway(tools, store=store, deps=deps, callers=callers, housekeeping=None) as gateway:
+        async with Gateway(
+            tools, store=store, deps=deps, callers=callers, housekeeping=None, jobs=False
+        ) as gateway:
             for number, case in enumerate(CASES):
                 outcome = await gateway.call(
                     case.tool, case.arguments, caller=persona.caller, workflow=f"matrix-{number}"
@@ -232,5 +237,6 @@ async def test_a_listing_shows_the_tools_that_the_matrix_does_not_hide(
     matrix: list[Decided], gate: Gateway
 ) -> None:
     for who, persona in personas.items():
-        listed = {tool.name for tool in gate.tools(persona.caller)}
+        # With a job among the desk's tools the gate brings two of its own, which show everybody only what is theirs.
+        listed = {tool.name for tool in gate.tools(persona.caller)} - {"get_job", "cancel_job"}
         assert listed == {one.case.tool for one in matrix if one.who == who and one.word != "hide"}, who

@@ -76,7 +76,9 @@ async def test_what_is_kept_can_be_opened_again_with_work_left_for_people(played
     assert configured["store"] == f"sqlite:///{LEDGER}"
     with World(played.folder / DEFAULT_NAME).use() as world:
         store = f"sqlite:///{played.folder / LEDGER}"
-        async with Gateway(tools, store=store, deps=deps, callers=callers, housekeeping=None) as gateway:
+        async with Gateway(
+            tools, store=store, deps=deps, callers=callers, housekeeping=None, jobs=False
+        ) as gateway:
             await gateway.sweep()
             pending = await gateway.store.approvals(ApprovalFilter(open_only=True))
             unknown = [call for call in await books.all_calls(gateway.store) if call.status == "unknown"]

@@ -65,6 +65,14 @@ OVERLAYS: Final[dict[str, dict[str, Any]]] = {
     "picture": {"effect": "read"},
     "film": {"effect": "read", "result_size": 1000},
     "rarely": {"effect": "read", "rate_limit": "2/minute"},
+    "survey": {"effect": "read", "timeout": 60, "job": True},
+    "restock": {
+        "effect": "write",
+        "timeout": 60,
+        "job": True,
+        "idempotency": "restock:{order}:{workflow_id}",
+        "approval": {"approvers": ["lead"], "when": {"cents": {"gt": 1000}}, "expires_in": "1h"},
+    },
 }
 """What the gate in front is told of each tool."""
 DEFAULTS: Final = {

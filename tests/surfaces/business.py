@@ -151,6 +151,15 @@ class Business:
         """Show more pictures than a model may see."""
         return Content(content=[TextBlock(text="a line"), ImageBlock.of(b"line" * 1000, "image/png")])
 
+    async def survey(self, customer: str) -> Said:
+        """Take long. No worker runs on a stage, so nobody waits for it."""
+        return Said(text=f"{customer} was asked")
+
+    async def restock(self, order: int, cents: int) -> Paid:
+        """Take long, and pay at last."""
+        self.pay(f"restock {order} {cents}")
+        return Paid(cents=cents)
+
     async def rarely(self) -> Said:
         """Be asked twice a minute."""
         return Said(text="here")
@@ -276,7 +285,27 @@ async def rarely() -> Said:
     return await business.rarely()
 
 
+@tool(effect="read", roles={"clerk"}, timeout=60, job=True)
+async def survey(customer: Customer) -> Said:
+    """Ask a customer everything."""
+    return await business.survey(customer)
+
+
+@tool(
+    effect="write",
+    roles={"clerk"},
+    timeout=60,
+    job=True,
+    idempotency="restock:{order}:{workflow_id}",
+    approval=Approval(approvers={"lead"}, when={"cents": {"gt": 1000}}, expires_in="1h"),
+)
+async def restock(args: Refund) -> Paid:
+    """Buy what an order took."""
+    return await business.restock(args.order, args.cents)
+
+
 TOOLS: list[Tool[Any, Any]] = [
     *(refund, move, lost, stuck, closed, charge, wrongly),
     *(notes, look, never, broken, wrong, big, leaky, picture, film, rarely),
+    *(survey, restock),
 ]

@@ -28,6 +28,9 @@ UNSAID: Final = {
     "held, asked again": _TWO_CLOCKS,
     "held, approved, asked again": _TWO_CLOCKS,
     "held, denied, asked again": _TWO_CLOCKS,
+    "a job with effects, asked again": _TWO_CLOCKS,
+    "a job that people agreed to, asked again": _TWO_CLOCKS,
+    "a job that people refused, asked again": _TWO_CLOCKS,
 }
 
 

@@ -20,7 +20,7 @@ from tests.surfaces.business import PAID, TOOLS, Business, business
 from tests.surfaces.table import ANN, LEA, Asked
 from toolgate import Caller, Gateway
 from toolgate.bootstrap.server import all_routes
-from toolgate.domain.outcome import Outcome
+from toolgate.domain.outcome import Outcome, PendingApproval, Started
 from toolgate.domain.principal import EVERY_SCOPE
 from toolgate.operations.tokens import create_token
 from toolgate.ports import Store
@@ -45,12 +45,13 @@ OF_THE_MOMENT: Final = {
     "toolgate.call.id",
     "toolgate.approval.id",
     "toolgate.replay.id",
+    "toolgate.job.id",
     "toolgate.request.id",
     "toolgate.duration_ms",
     "toolgate.surface",
 }
 """What differs between any two calls, and the name of the surface itself."""
-_NAMED: Final = {"call_id", "approval_id"}
+_NAMED: Final = {"call_id", "approval_id", "job_id"}
 _MARK: Final = re.compile(r"hmac:[0-9a-f]+:[0-9a-f]+")
 _FRESH: Final = re.compile(r"flow_[0-9A-Z]{26}")
 
@@ -109,7 +110,7 @@ Front = Callable[[Path, FakeClock], Gateway]
 
 def own_tools(folder: Path, clock: FakeClock) -> Gateway:
     """A gate with the business's own contracts."""
-    return Gateway(TOOLS, store=f"sqlite:///{folder / 'gate.db'}", clock=clock, housekeeping=None)
+    return Gateway(TOOLS, store=f"sqlite:///{folder / 'gate.db'}", clock=clock, housekeeping=None, jobs=False)
 
 
 @asynccontextmanager
@@ -171,6 +172,11 @@ async def _decide(stage: Stage, decision: str) -> None:
     said = await decide(approval_id, by=LEA, reason="looked at it")
     assert not isinstance(said, str), said
     await gateway.sweep()
+    while isinstance(now := await gateway.get_call(call_id, caller=ANN), PendingApproval):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    if isinstance(now, Started):
+        # It has its place in a queue, and no worker comes to a stage.
+        return
     ended = await gateway.wait_for(waiting, caller=ANN, timeout=30)
     assert ended.ok == (decision == "approve")
 

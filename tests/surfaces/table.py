@@ -124,6 +124,16 @@ CASES: Final[dict[str, Asked]] = {
     "held, asked for with something else": again("refund", _HELD, '{"order": 1, "cents": 6000}'),
     "held, approved, asked again": again("refund", _HELD, _HELD, between="approve"),
     "held, denied, asked again": again("refund", _HELD, _HELD, between="deny"),
+    # --- what takes long: it is answered at once, and on a stage no worker takes it
+    "a job": once("survey", '{"customer": "c"}'),
+    "a job with a bad argument": once("survey", '{"customer": 1}'),
+    "a job by somebody who may not": once("survey", '{"customer": "c"}', caller=NIL),
+    "a job with effects": once("restock", _GOOD),
+    "a job with effects, asked again": again("restock", _GOOD, _GOOD),
+    "a job with effects, asked for with something else": again("restock", _GOOD, '{"order": 1, "cents": 7}'),
+    "a job that people have to agree to": once("restock", _HELD),
+    "a job that people agreed to, asked again": again("restock", _HELD, _HELD, between="approve"),
+    "a job that people refused, asked again": again("restock", _HELD, _HELD, between="deny"),
     # --- how it fails
     "a deadline": once("never", overdue=True),
     "a deadline of what has effects": once("stuck", '{"order": 1}', overdue=True),

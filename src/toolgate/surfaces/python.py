@@ -41,11 +41,13 @@ class Gate(Protocol):
         trace: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[Any]:
         """Send one request through the pipeline."""
 
     async def wait_for(self, outcome: Outcome[R], *, caller: Caller, timeout: Duration) -> Outcome[R]:
-        """Wait for a held call."""
+        """Wait for a held call, or for a job."""
 
     def run_sync(self, work: Any) -> Any:
         """Run a coroutine to its end, outside of any loop."""
@@ -87,6 +89,8 @@ class Flow:
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -98,6 +102,8 @@ class Flow:
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -109,6 +115,8 @@ class Flow:
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[Any]: ...
     async def call(
         self,
@@ -119,6 +127,8 @@ class Flow:
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[Any]:
         """Ask for one call. The answer is always an outcome; only faults of the program raise.
 
@@ -131,9 +141,12 @@ class Flow:
                 block. Of a call that is held it hears nothing.
             answers: to what the tool asked (``Failed.input_requests``), by its keys. They are the user's word as the
                 application passes it on: the tool gets those that fit, and the gate believes none.
+            priority: of a job among those that wait, 0 (first) to 2 147 483 647; by default the contract's.
+            delay: before which a job does not run, about a second late at most.
 
         Raises:
-            UsageError: if the gateway is not open, or for answers that are none.
+            UsageError: if the gateway is not open, for answers that are none, or for ``priority`` or ``delay`` of a
+                tool that does not run as a job.
         """
         return await self._gate.request(
             _name_of(tool),
@@ -144,10 +157,12 @@ class Flow:
             rationale=rationale,
             progress=progress,
             answers=answers,
+            priority=priority,
+            delay=delay,
         )
 
     async def wait(self, outcome: Outcome[R], *, timeout: Duration = "10m") -> Outcome[R]:
-        """The outcome of a held call once it is decided and has run; as it stands when ``timeout`` is over."""
+        """The outcome of a held call, or of a job, once it is over; as it stands when ``timeout`` is."""
         return await self._gate.wait_for(outcome, caller=self.caller, timeout=timeout)
 
     @overload
@@ -160,6 +175,8 @@ class Flow:
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -171,6 +188,8 @@ class Flow:
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -182,6 +201,8 @@ class Flow:
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[Any]: ...
     def call_sync(
         self,
@@ -192,6 +213,8 @@ class Flow:
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[Any]:
         """As ``call``, for programs without an event loop.
 
@@ -200,7 +223,14 @@ class Flow:
         """
         outcome: Outcome[Any] = self._gate.run_sync(
             self.call(
-                tool, args, request_id=request_id, rationale=rationale, progress=progress, answers=answers
+                tool,
+                args,
+                request_id=request_id,
+                rationale=rationale,
+                progress=progress,
+                answers=answers,
+                priority=priority,
+                delay=delay,
             )
         )
         return outcome
@@ -247,6 +277,8 @@ class Calls(ABC):
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -262,6 +294,8 @@ class Calls(ABC):
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[R]: ...
     @overload
     async def call(
@@ -277,6 +311,8 @@ class Calls(ABC):
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[Any]: ...
     async def call(
         self,
@@ -291,11 +327,20 @@ class Calls(ABC):
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[Any]:
         """One call without a flow. See ``Flow.call``."""
         flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
         return await flow.call(
-            tool, args, request_id=request_id, rationale=rationale, progress=progress, answers=answers
+            tool,
+            args,
+            request_id=request_id,
+            rationale=rationale,
+            progress=progress,
+            answers=answers,
+            priority=priority,
+            delay=delay,
         )
 
     @overload
@@ -312,6 +357,8 @@ class Calls(ABC):
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -327,6 +374,8 @@ class Calls(ABC):
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[R]: ...
     @overload
     def call_sync(
@@ -342,6 +391,8 @@ class Calls(ABC):
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[Any]: ...
     def call_sync(
         self,
@@ -356,6 +407,8 @@ class Calls(ABC):
         rationale: str | None = None,
         progress: Progress | None = None,
         answers: Mapping[str, Answer] | None = None,
+        priority: int | None = None,
+        delay: Duration | None = None,
     ) -> Outcome[Any]:
         """As ``call``, for programs without an event loop.
 
@@ -365,7 +418,14 @@ class Calls(ABC):
         flow = self.workflow(workflow, caller=caller, agent=agent, model=model)
         outcome: Outcome[Any] = self.run_sync(
             flow.call(
-                tool, args, request_id=request_id, rationale=rationale, progress=progress, answers=answers
+                tool,
+                args,
+                request_id=request_id,
+                rationale=rationale,
+                progress=progress,
+                answers=answers,
+                priority=priority,
+                delay=delay,
             )
         )
         return outcome

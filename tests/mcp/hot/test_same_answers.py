@@ -89,6 +89,7 @@ HEADERS: Any = st.sampled_from(
         (b"mcp-session-id", b"x"),
         (b"toolgate-workflow-id", b"wf"),
         (b"toolgate-workflow-id", b"other"),
+        (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         (b"x-other", b"1"),
     ]
 )

@@ -121,6 +121,17 @@ async def test_a_trace_that_is_malformed_is_not_there(desk: Desk) -> None:
     assert record.get("toolgate.trace") is None
 
 
+@pytest.mark.req("M11.26")
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_trace_comes_by_the_header_where_meta_says_none(desk: Desk, mode: str) -> None:
+    other = TRACE.replace("b7ad", "c0de")
+    async with desk.client(mode=mode, headers={"traceparent": other}) as client:
+        await client.call_tool("notes", {"customer": "c"}, meta=meta(None))
+        await client.call_tool("notes", {"customer": "c"}, meta=meta(None, traceparent=TRACE))
+
+    assert [record.get("toolgate.trace") for record in await desk.trail()] == [other, TRACE]
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_what_a_model_writes_into_its_arguments_names_no_work(desk: Desk, mode: str) -> None:
     async with desk.client(mode=mode) as client:

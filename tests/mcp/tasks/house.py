@@ -20,7 +20,7 @@ from toolgate.domain.content import Content, TextBlock
 from toolgate.surfaces.mcp.around import standing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
     from mcp import Client
@@ -60,10 +60,12 @@ def library() -> list[Tool[Any, Any]]:
 
 
 @asynccontextmanager
-async def house(folder: Path, *, around: Around | None = None, **settings: Any) -> AsyncIterator[House]:
-    """The house over ``folder/gate.db``."""
+async def house(
+    folder: Path, *, around: Around | None = None, more: Iterable[Tool[Any, Any]] = (), **settings: Any
+) -> AsyncIterator[House]:
+    """The house over ``folder/gate.db``, with ``more`` tools."""
     stands = around or standing()
-    async with confirming_house(folder, confirming=stands, tools=library(), **settings) as opened:
+    async with confirming_house(folder, confirming=stands, tools=[*library(), *more], **settings) as opened:
         yield opened
 
 

@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from tests.mcp.confirm.house import House, call
 from tests.mcp.server.desk import MODERN, MODES, PATIENCE
 from tests.mcp.tasks.house import RESEARCH, house, knowing
-from tests.mcp.tasks.knowing import TASKS, KnowsTasks, asked, begun, get, over
+from tests.mcp.tasks.knowing import TASKS, KnowsTasks, asked, begun, get, over, update
 from tests.rest.desk import ANN, LEA
 from toolgate import Caller, PendingApproval
 from toolgate.domain.rows import ByCall
@@ -152,7 +152,9 @@ async def test_where_the_ledger_cannot_be_read_just_then_a_held_call_is_answered
 
 
 @pytest.mark.req("X3.50")
-async def test_in_the_handshake_era_there_are_no_tasks_whatever_a_client_knows(tmp_path: Path) -> None:
+async def test_in_the_handshake_era_the_extension_is_nothing_and_nobody_gets_a_task_unasked(
+    tmp_path: Path,
+) -> None:
     async with (
         house(tmp_path) as gate,
         gate.client("legacy", extensions=[KnowsTasks()]) as client,
@@ -160,7 +162,7 @@ async def test_in_the_handshake_era_there_are_no_tasks_whatever_a_client_knows(t
         body = await call(client, "pay_more", cents=9000)
         declared = client.server_capabilities
         with pytest.raises(MCPError) as refused:
-            await get(client.session, body["call_id"])
+            await update(client.session, body["call_id"], {})
 
     assert body["status"] == "pending_approval"
     assert declared.extensions is None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from toolgate import Gateway, Outcome, PendingApproval, Tool
+from toolgate import Caller, Gateway, Outcome, PendingApproval, Tool
 from toolgate.examples.support_desk.personas import personas
 from toolgate.examples.support_desk.stage import Stage
 from toolgate.examples.support_desk.world import World
@@ -29,6 +29,10 @@ class Day:
     stage: Stage
     world: World
     gateway: Gateway
+
+    def caller(self, who: str) -> Caller:
+        """One of the people, as the gate knows them."""
+        return personas[who].caller
 
     async def ask(
         self, who: str, tool: Tool[Any, Any], arguments: Mapping[str, Any], *, case: str

@@ -73,6 +73,16 @@ def mails(world: World) -> int:
     return _count(world, "SELECT count(*) FROM outbox")
 
 
+def scans(world: World) -> int:
+    """Count how often the scanner really read a script."""
+    return _count(world, "SELECT count(*) FROM scans")
+
+
+def scanned(world: World) -> int:
+    """Count the scripts that the scanner has read at least once."""
+    return _count(world, "SELECT count(DISTINCT path) FROM scans")
+
+
 _KINDS: tuple[tuple[str, str, Callable[[World], int]], ...] = (
     ("create_support_ticket", "tickets", tickets),
     ("create_refund", "refunds", refunds),

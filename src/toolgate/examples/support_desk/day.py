@@ -43,11 +43,20 @@ _LOOK = (
     "toolgate calls list",
     "toolgate audit tail",
     "toolgate approvals list",
+    "toolgate jobs list",
 )
 _Column = tuple[str, Callable[[Mapping[str, Any]], object]]
+
+
+def _who(line: Mapping[str, Any]) -> str:
+    """Who did it. A gateway that did it by itself is known by the name of its boot, which says nothing here."""
+    actor = str(line.get("actor", line["user_id"]))
+    return "a worker" if actor.startswith("boot_") else actor
+
+
 _COLUMNS: tuple[_Column, ...] = (
     ("time", lambda line: datetime.fromtimestamp(line["time"] / 1e6, UTC).strftime("%H:%M:%S")),
-    ("who", lambda line: line.get("actor", line["user_id"])),
+    ("who", _who),
     ("tool", lambda line: line["tool"]),
     ("what", lambda line: line["transition"]),
     ("status", lambda line: line["status"]),
@@ -102,9 +111,15 @@ async def _play(folder: Path, stage: Stage, *, kept: bool) -> int:
         "A day at the support desk", "A model may ask. The gate decides, and can prove it afterwards."
     )
     with World.create(folder / DEFAULT_NAME).use() as world:
-        # No housekeeping by the clock: the demo calls for each round, so that each scene shows one thing.
+        # No housekeeping by the clock: the demo calls for each round, so that each scene shows one thing. Nor does it
+        # run jobs itself: they have workers of their own.
         async with Gateway(
-            tools, store=f"sqlite:///{folder / LEDGER}", deps=deps, callers=callers, housekeeping=None
+            tools,
+            store=f"sqlite:///{folder / LEDGER}",
+            deps=deps,
+            callers=callers,
+            housekeeping=None,
+            jobs=False,
         ) as gateway:
             day = Day(stage=stage, world=world, gateway=gateway)
             for scene in SCENES:

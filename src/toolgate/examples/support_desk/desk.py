@@ -15,6 +15,7 @@ from toolgate.examples.support_desk.outbox import Outbox
 from toolgate.examples.support_desk.refunds import Refunds
 from toolgate.examples.support_desk.reports import Reports
 from toolgate.examples.support_desk.runbooks import Runbooks
+from toolgate.examples.support_desk.scanner import Scanner
 from toolgate.examples.support_desk.shipping import Shipping
 from toolgate.examples.support_desk.tickets import Tickets
 from toolgate.examples.support_desk.users import User, Users
@@ -97,3 +98,8 @@ class Desk:
     def reports(self) -> Reports:
         """The tenant's reports."""
         return Reports(self._connection, tenant=self.tenant, faults=self.faults)
+
+    @cached_property
+    def scanner(self) -> Scanner:
+        """The scanner of the desk's automations."""
+        return Scanner(self._connection, now=self._now, faults=self.faults)

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-Operation = Literal["refund", "mail", "report", "carrier"]
-"""Where a fault can be: at the payment provider, the mail server, the report's database, the carrier."""
+Operation = Literal["refund", "mail", "report", "carrier", "scanner"]
+"""Where a fault can be: the payment provider, the mail server, the report's database, the carrier, the scanner."""
 
 
 class Fault(Enum):
     """One way in which one operation goes wrong, once."""
+
+    NONE = "none"
+    """It goes well: for attempts that come before one that does not. Only what is done ``on_the_wire`` uses it up."""
 
     SLOW = "slow"
     """It hangs before anything has happened, until it is cancelled."""
@@ -82,7 +85,7 @@ class Faults:
             case Fault.SLOW:
                 self._armed[operation].popleft()
                 await _never()
-            case Fault.LOST_REPLY | Fault.DROPPED_REPLY | None:
+            case Fault.LOST_REPLY | Fault.DROPPED_REPLY | Fault.NONE | None:
                 return
 
     async def after(self, operation: Operation) -> None:
@@ -92,6 +95,8 @@ class Faults:
             ConnectionDroppedError: an armed `DROPPED_REPLY`; the work is done.
         """
         match self._next(operation):
+            case Fault.NONE:
+                self._armed[operation].popleft()
             case Fault.DROPPED_REPLY:
                 self._armed[operation].popleft()
                 raise ConnectionDroppedError(operation, happened=True)

@@ -20,6 +20,7 @@ from toolgate import (
 from toolgate.examples.support_desk import books
 from toolgate.examples.support_desk.actions import Day
 from toolgate.examples.support_desk.faults import Fault
+from toolgate.examples.support_desk.lost_worker import a_lost_worker
 from toolgate.examples.support_desk.personas import personas
 from toolgate.examples.support_desk.reads import (
     check_shipping_status,
@@ -301,6 +302,7 @@ SCENES = (
     _a_hostile_note,
     _a_cut_result,
     _a_slow_report,
+    a_lost_worker,
     _left_for_people,
 )
 """The day, in order."""

@@ -104,6 +104,17 @@ CREATE TABLE runbooks (                 -- one handbook for every tenant of the 
     body   TEXT NOT NULL
 ) STRICT;
 
+CREATE TABLE automations (              -- one set of scripts for every tenant of the desk
+    path    TEXT PRIMARY KEY,
+    source  TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE scans (                    -- the scanner's own log: what it was asked to read, each time
+    id    INTEGER PRIMARY KEY,
+    path  TEXT NOT NULL,
+    at    TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE outbox (
     id               INTEGER PRIMARY KEY,
     tenant           TEXT NOT NULL,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from toolgate.examples.support_desk.automations import SCRIPTS
 from toolgate.examples.support_desk.database import transaction
 from toolgate.examples.support_desk.handbook import PAGES
 
@@ -139,3 +140,4 @@ def sow(connection: sqlite3.Connection) -> None:
             "INSERT INTO notes (tenant, customer_id, author, body, written_on) VALUES (?, ?, ?, ?, ?)", NOTES
         )
         connection.executemany("INSERT INTO runbooks (slug, title, body) VALUES (?, ?, ?)", PAGES)
+        connection.executemany("INSERT INTO automations (path, source) VALUES (?, ?)", SCRIPTS)

@@ -22,6 +22,7 @@ from toolgate import Advice, Outcome, PendingApproval, Succeeded, Tool
 _MASK = "****"
 _SHOWN_LENGTH = 220
 _LABEL_WIDTH = 10
+_BAR = 16
 
 _COLOURS = {
     "succeeded": "green",
@@ -87,6 +88,12 @@ class Stage:
     def aside(self, label: str, text: str) -> None:
         """Show what only the application sees."""
         self._line(label, Text(text, style="dim"))
+
+    def bar(self, who: str, done: float, total: float, note: str) -> None:
+        """Show how far somebody has come."""
+        full = round(_BAR * min(done / total, 1.0))
+        line = Text("█" * full, style="cyan").append("░" * (_BAR - full), style="dim")
+        self._line(who, line.append(f" {done:g} of {total:g}  {note}", style="default"))
 
     def check(self, sentence: str, *, holds: bool) -> None:
         """Show a fact that was looked up, and remember if it is not one."""

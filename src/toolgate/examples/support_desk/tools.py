@@ -1,10 +1,10 @@
-"""The desk's ten tools, what they are given, and the gate before them. READ FIRST, then `writes`.
+"""The desk's eleven tools, what they are given, and the gate before them. READ FIRST, then `writes`.
 
 Each tool is a contract above a few lines: who may call it, what it does to the world, when a person must agree,
 what happens when it is asked twice or its answer is lost. The work is done by the services (`refunds`,
 `tickets`, …), which check their own rules again.
 
-Belongs here: the list. The contracts are in `reads` and `writes`, the people in `personas`.
+Belongs here: the list. The contracts are in `reads`, `writes` and `analyses`, the people in `personas`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from toolgate import Gateway, Tool
+from toolgate.examples.support_desk.analyses import start_static_analysis
 from toolgate.examples.support_desk.personas import callers, deps, personas
 from toolgate.examples.support_desk.reads import (
     check_shipping_status,
@@ -36,6 +37,7 @@ tools: list[Tool[Any, Any]] = [
     fetch_runbook,
     check_shipping_status,
     generate_customer_report,
+    start_static_analysis,
     create_support_ticket,
     create_refund,
     update_customer_email,

@@ -18,6 +18,7 @@ STOP: Final = f"{PREFIX}/stop"
 GRANTS: Final = f"{PREFIX}/grants"
 OVERVIEW: Final = f"{PREFIX}/overview"
 CALLS: Final = f"{PREFIX}/calls"
+JOBS: Final = f"{PREFIX}/jobs"
 NEW_CALLS: Final = f"{CALLS}/new"
 UNRESOLVED: Final = f"{PREFIX}/unresolved"
 TOOLS: Final = f"{PREFIX}/tools"
@@ -37,6 +38,11 @@ def approval_path(approval_id: str) -> str:
 def call_path(call_id: str) -> str:
     """The page of one call."""
     return f"{CALLS}/{quote(call_id, safe='')}"
+
+
+def job_path(job_id: str) -> str:
+    """The page of one job."""
+    return f"{JOBS}/{quote(job_id, safe='')}"
 
 
 def grant_path(grant_id: str) -> str:

@@ -32,9 +32,11 @@ _TONES: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(
             ("succeeded", "consumed", "approved", "applied", "delivered", "active", "approve"), "good"
         ),
-        **dict.fromkeys(("pending", "pending_approval", "expired", "intended", "used up"), "warn"),
+        **dict.fromkeys(
+            ("pending", "pending_approval", "expired", "intended", "used up", "cancelled"), "warn"
+        ),
         **dict.fromkeys(("failed", "unknown", "denied", "dead", "revoked", "deny"), "bad"),
-        **dict.fromkeys(("running", "started", "replayed"), "info"),
+        **dict.fromkeys(("running", "started", "queued", "replayed"), "info"),
     }
 )
 
@@ -98,6 +100,7 @@ _PLACES: Final = (
         (
             (paths.OVERVIEW, "Overview", "o", None),
             (paths.CALLS, "Calls", "c", None),
+            (paths.JOBS, "Jobs", "b", None),
             (paths.UNRESOLVED, "Unresolved", "u", Action.SEE_ALL_CALLS),
             (paths.TOOLS, "Tools", "t", None),
             (paths.AUDIT, "Audit", "a", Action.READ_AUDIT),

@@ -18,11 +18,11 @@ from starlette.responses import RedirectResponse, Response
 
 from toolgate.domain.principal import Action, Declined, Principal, forbids
 from toolgate.operations.list_approvals import list_approvals
-from toolgate.operations.sessions import csrf_of, peek_session
+from toolgate.operations.sessions import csrf_of, peek_session, shown_again
 from toolgate.ports import ApprovalFilter
 from toolgate.surfaces.console import paths
 from toolgate.surfaces.console.render import door, page
-from toolgate.surfaces.http.credentials import NotSignedIn, cookie_name
+from toolgate.surfaces.http.credentials import NotSignedIn, cookie_name, keep_signed_in
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -140,9 +140,22 @@ def signed_in(office: Office, endpoint: Answer) -> Callable[[Request], Awaitable
         counts = not by_itself or request.url.path == paths.INBOX
         waiting = await count_waiting(office, found) if counts else None
         visit = Visit(office=office, request=request, principal=found, csrf=token, waiting=waiting, form=form)
-        return await endpoint(visit)
+        response = await endpoint(visit)
+        if not by_itself:
+            await _stay(visit, response)
+        return response
 
     return answer
+
+
+async def _stay(visit: Visit, response: Response) -> None:
+    """Note this request where every server finds it, with whoever sent it; but not for somebody who just left."""
+    ends = visit.principal.expires_at
+    if ends is None or "set-cookie" in response.headers:
+        return
+    settings = visit.office.settings
+    shown = await visit.operate(shown_again, visit.request.cookies[cookie_name(settings)], ends=ends)
+    keep_signed_in(response, settings, shown)
 
 
 def asks_by_itself(request: Request) -> bool:

@@ -14,14 +14,13 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from toolgate.domain.duration import MICRO
 from toolgate.domain.principal import Declined, Principal
-from toolgate.operations.sessions import csrf_of, end_session, open_session
+from toolgate.operations.sessions import csrf_of, end_session, open_session, shown_again
 from toolgate.operations.sign_in import begin_sign_in, finish_sign_in, issuer_name
 from toolgate.surfaces.console import paths
 from toolgate.surfaces.console.render import door
 from toolgate.surfaces.console.session import KEPT, MOST_FIELDS, Visit, kept_fields, signed_in
-from toolgate.surfaces.http.credentials import LONGEST, cookie_name
+from toolgate.surfaces.http.credentials import LONGEST, cookie_name, keep_signed_in
 from toolgate.surfaces.http.marks import client_of
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class _Door:
         answer: Response = (
             await self._offer_again(request, opened, wanted, kept) if kept else RedirectResponse(wanted, 303)
         )
-        self._admit(answer, opened)
+        await self._admit(answer, opened)
         return answer
 
     async def leave_for_issuer(self, request: Request) -> Response:
@@ -109,7 +108,7 @@ class _Door:
             answer = await self._page(request, paths.INBOX, status=401, error=done.reason)
         else:
             answer = door(request, "onward.html", title="Signed in", onward=_wanted(done.return_to))
-            self._admit(answer, done.session)
+            await self._admit(answer, done.session)
         secure = self._office.settings.secure
         answer.delete_cookie(name, path=path, secure=secure, httponly=True, samesite="lax")
         return answer
@@ -128,17 +127,10 @@ class _Door:
             request, "again.html", title="Signed in again", action=wanted, back=back, kept=kept, token=token
         )
 
-    def _admit(self, answer: Response, opened: NewToken) -> None:
-        settings = self._office.settings
-        answer.set_cookie(
-            cookie_name(settings),
-            opened.secret,
-            max_age=max(1, (opened.row.expires_at - opened.row.created_at) // MICRO),
-            path="/",
-            secure=settings.secure,
-            httponly=True,
-            samesite="strict",
-        )
+    async def _admit(self, answer: Response, opened: NewToken) -> None:
+        office, ends = self._office, opened.row.expires_at
+        shown = await office.gate.operate(shown_again, opened.secret, ends=ends)
+        keep_signed_in(answer, office.settings, shown)
 
     async def _page(
         self,

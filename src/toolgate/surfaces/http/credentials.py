@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from toolgate.domain.principal import Declined, Principal
+from toolgate.operations.sessions import bare
 from toolgate.operations.tokens import PREFIX
 from toolgate.surfaces.http.marks import client_of
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
+    from starlette.responses import Response
 
+    from toolgate.operations.sessions import Shown
     from toolgate.surfaces.http.gate import Gate
     from toolgate.surfaces.http.settings import ServerSettings
     from toolgate.surfaces.http.throttle import Throttle
@@ -46,6 +49,19 @@ class NotSignedIn:
 def cookie_name(settings: ServerSettings) -> str:
     """The console's cookie. Over TLS its prefix binds it to this host alone (RFC 6265bis, section 4.1.3.2)."""
     return "__Host-toolgate" if settings.secure else "toolgate"
+
+
+def keep_signed_in(answer: Response, settings: ServerSettings, shown: Shown) -> None:
+    """Have the browser show ``shown`` at the console from now on."""
+    answer.set_cookie(
+        cookie_name(settings),
+        shown.text,
+        max_age=shown.lasts,
+        path="/",
+        secure=settings.secure,
+        httponly=True,
+        samesite="strict",
+    )
 
 
 class Credentials:
@@ -89,7 +105,8 @@ class Credentials:
         secret = request.cookies.get(self._cookie, "")
         if not secret or len(secret) > LONGEST:
             return NotSignedIn("sign in first")
-        return await self._checked(self._session, secret, client_of(request))
+        # Its mark is another one each time, and it is the same session.
+        return await self._checked(self._session, secret, client_of(request), known_as=bare(secret))
 
     async def either(self, request: HTTPConnection) -> Principal | NotSignedIn:
         """The principal of a request that a program or a browser may send; the header counts before the cookie."""
@@ -98,9 +115,15 @@ class Credentials:
         return await self.session(request)
 
     async def _checked(
-        self, check: Check, credential: str, address: str, *, in_place: bool = False
+        self,
+        check: Check,
+        credential: str,
+        address: str,
+        *,
+        in_place: bool = False,
+        known_as: str | None = None,
     ) -> Principal | NotSignedIn:
-        mark = hashlib.blake2b(credential.encode(), key=self._key, digest_size=16).digest()
+        mark = hashlib.blake2b((known_as or credential).encode(), key=self._key, digest_size=16).digest()
         if mark not in self._known and (wait := self._throttle.wait(address)) > 0:
             return NotSignedIn("too many credentials from here opened nothing; wait", wait)
         found = await (self._gate.look if in_place else self._gate.operate)(check, credential)

@@ -1,6 +1,7 @@
 """What happens, as it happens: one look at the trail for everybody who watches, however many they are.
 
-The trail is looked at only while somebody watches, each ``INTERVAL`` and at once when something was decided here. Each
+The trail is looked at only while somebody watches, each ``INTERVAL``, at once when something was decided here, and soon
+when word comes of what another process committed. Each
 record is read once. Whoever is too slow loses the events, is told so (``Resync``), and holds up nobody. Not here: who
 may see which event (whoever watches says so), and how events are sent (``streams``).
 """
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 INTERVAL: Final = 0.25
 """Seconds between two looks."""
+SOON: Final = 0.05
+"""Seconds from word of another process to a look, which sees what else came by then."""
 WAITING: Final = 1_000
 """Events that wait for one watcher, or that one missed while it was away, before it is told to read anew."""
 
@@ -115,12 +118,28 @@ class Feed:
         self._nudged = asyncio.Event()
         self._cursor: int | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._deaf: Callable[[], None] | None = None
+        self._heard = False
         self.looks = 0
         """How often the trail was looked at, for whoever measures."""
 
     def nudge(self) -> None:
         """Something was decided: look now."""
         self._nudged.set()
+
+    def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Another process committed something. Any thread; one timer, however often it is called."""
+        if self._heard:
+            return
+        self._heard = True
+        try:
+            loop.call_soon_threadsafe(loop.call_later, SOON, self._look_at_word)
+        except RuntimeError:
+            self._heard = False  # the loop is closed, and with it every watch
+
+    def _look_at_word(self) -> None:
+        self._heard = False
+        self.nudge()
 
     @asynccontextmanager
     async def watch(self, wanted: Wanted, *, after: int | None = None) -> AsyncIterator[Watch]:
@@ -134,6 +153,8 @@ class Feed:
             if self._looking is None:
                 self._cursor = await self._newest()
                 self._looking = asyncio.create_task(self._look(), name="toolgate-feed")
+                loop = asyncio.get_running_loop()
+                self._deaf = self._gate.watch(lambda: self._hear(loop), elsewhere=True)
             self._watches.add(watch)
         try:
             if after is not None:
@@ -144,6 +165,8 @@ class Feed:
             if not self._watches and self._looking is not None:
                 self._looking.cancel()
                 self._looking = None
+                if self._deaf is not None:
+                    self._deaf()
 
     def __len__(self) -> int:
         """How many watch."""

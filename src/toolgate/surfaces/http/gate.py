@@ -85,3 +85,9 @@ class Gate(Protocol):
 
     def wake(self) -> None:
         """Something was decided: dispatch it now."""
+
+    def watch(self, wake: Callable[[], object], *, elsewhere: bool = False) -> Callable[[], None]:
+        """Call ``wake``, in any thread, when the ledger grew, until the result is called.
+
+        ``elsewhere``: only by what other processes committed.
+        """

@@ -45,7 +45,7 @@ class Readiness:
 
     async def why_not(self) -> str | None:
         """Why the server should get no requests now; None if it may."""
-        if self._office.closing.begun:
+        if self._office.closing.announced:
             return "the server is ending"
         async with self._asking:
             now = self._monotonic()

@@ -1,84 +1,45 @@
-"""What the server counts, in a registry of its own and in Prometheus' text form.
+"""The numbers of one server in Prometheus' text form: those of the gate, and what the server itself answered.
 
-Calls are counted from the trail when somebody asks for the numbers: from the moment the server began, of every process
-on its store. Labels come from closed sets alone: tools that exist, statuses, route templates, methods; never from what
-a caller wrote. Not here: who may read them (``health``).
+Not here: what there is to count (``domain.metrics``), and who may read it (``health``).
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
-from toolgate.domain.outcome import Status
+from toolgate.domain.metrics import METRICS, REQUESTS, STORE_ERRORS, STREAMS, Distribution, Kind, Reading
 from toolgate.operations.observe import observe
-from toolgate.operations.read_changes import MOST, read_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from toolgate.ports import Change
+    from prometheus_client.core import Metric as Family
+
+    from toolgate.domain.metrics import Metric
     from toolgate.surfaces.http.gate import Gate
 
-BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Seconds."""
-MOST_LOOKS: Final = 100
-"""Looks at the trail for one answer; what is left is counted with the next."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_OVER: Final = frozenset(
-    {
-        *("settled", "refused", "replayed", "held", "lapsed"),
-        *("approval_denied", "approval_expired", "approval_cancelled"),
-    }
-)
-"""The transitions with which somebody who asked has an answer."""
-_STATUSES: Final = frozenset(status.value for status in Status)
 
 
 class Metrics:
-    """The counters of one server. Inside the server's loop."""
+    """The counts of one server. Inside the server's loop."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        on = self.registry
-        self._requests = Counter(
-            "toolgate_http_requests", "HTTP requests", ("method", "route", "status"), registry=on
-        )
-        self._calls = Counter(
-            "toolgate_calls",
-            "Answers to calls: a held call counts again when it ends",
-            ("tool", "status"),
-            registry=on,
-        )
-        self._seconds = Histogram(
-            "toolgate_call_seconds", "How long calls that ran took", ("tool",), buckets=BUCKETS, registry=on
-        )
-        self._approvals = Gauge(
-            "toolgate_approvals_open", "Approvals that wait for a person, at most 1000", registry=on
-        )
-        self._unknown = Gauge("toolgate_effects_unknown", "Effects in doubt, at most 1000", registry=on)
-        self._streams = Gauge("toolgate_streams_open", "Streams of events that are open", registry=on)
-        self._store_errors = Counter(
-            "toolgate_store_errors", "Times that the store could not be read or written", registry=on
-        )
-        self._counting = asyncio.Lock()
-        self._cursor: int | None = None
+        self._requests: Counter[tuple[str, ...]] = Counter()
+        self._store_errors = 0
 
     def request(self, method: str, route: str, status: int) -> None:
         """A request was answered. ``route`` is a template, not a path."""
-        self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
+        self._requests[method if method in _METHODS else "other", route, str(status)] += 1
 
     def store_failed(self) -> None:
         """The store could not be read or written."""
-        self._store_errors.inc()
-
-    async def begin(self, gate: Gate) -> None:
-        """Count from the end of the trail on."""
-        newest = (await gate.operate(observe, None)).changes
-        self._cursor = newest[-1].seq if newest else 0
+        self._store_errors += 1
 
     async def text(self, gate: Gate, *, streams: int) -> bytes:
         """The numbers of now.
@@ -86,45 +47,60 @@ class Metrics:
         Raises:
             StoreUnavailable: if the ledger cannot be read.
         """
-        async with self._counting:
-            await self._count(gate)
-        self._streams.set(streams)
-        return generate_latest(self.registry)
-
-    async def _count(self, gate: Gate) -> None:
-        if self._cursor is None:
-            await self.begin(gate)
-        seen = await gate.operate(observe, self._cursor)
-        self._approvals.set(seen.open_approvals)
-        self._unknown.set(seen.unknown_effects)
-        changes = seen.changes
-        self._note(changes, seen.tools)
-        for _ in range(MOST_LOOKS):
-            if len(changes) < MOST:
-                return
-            changes = await gate.operate(read_changes, self._cursor)
-            self._note(changes, seen.tools)
-
-    def _note(self, changes: Sequence[Change], tools: frozenset[str]) -> None:
-        for change in changes:
-            self._note_event(_parsed(change.record), tools)
-            self._cursor = change.seq
-
-    def _note_event(self, record: dict[str, Any], tools: frozenset[str]) -> None:
-        status = record.get("toolgate.status")
-        transition = record.get("toolgate.transition")
-        if transition not in _OVER or status not in _STATUSES:
-            return
-        tool = record.get("gen_ai.tool.name")
-        label = tool if tool in tools else "unknown"
-        self._calls.labels(label, status).inc()
-        if transition == "settled":
-            self._seconds.labels(label).observe(record.get("toolgate.duration_ms", 0) / 1000)
+        readings = [
+            *await gate.operate(observe),
+            *(Reading(REQUESTS, labels, count) for labels, count in self._requests.items()),
+            Reading(STORE_ERRORS, (), self._store_errors),
+            Reading(STREAMS, (), streams),
+        ]
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Told(readings))
+        return generate_latest(registry)
 
 
-def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(raw)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
+class _Told(Collector):
+    """What was read, as families in the order of the definitions. What was never counted is not there, or 0."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._of: dict[str, list[Reading]] = {}
+        for reading in readings:
+            self._of.setdefault(reading.metric.name, []).append(reading)
+
+    def collect(self) -> Iterable[Family]:
+        """Every metric that there is."""
+        for metric in METRICS:
+            found = self._of.get(metric.name)
+            if not found and not metric.labels and metric.kind is Kind.COUNTER:
+                # A counter that appears with its first count hides that count from rate().
+                found = [Reading(metric, (), 0)]
+            yield _family(metric, found or ())
+
+
+def _family(metric: Metric, readings: Sequence[Reading]) -> Family:
+    labels = [label.name for label in metric.labels]
+    if metric.kind is Kind.HISTOGRAM:
+        histogram = HistogramMetricFamily(metric.prometheus, metric.help, labels=labels)
+        for reading in readings:
+            assert isinstance(reading.value, Distribution)
+            histogram.add_metric(reading.labels, _cumulated(metric, reading.value), reading.value.sum)
+        return histogram
+    make = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
+    family = make(metric.prometheus, metric.help, labels=labels)
+    for reading in readings:
+        assert not isinstance(reading.value, Distribution)
+        family.add_metric(reading.labels, reading.value)
+    return family
+
+
+def _cumulated(metric: Metric, seen: Distribution) -> list[tuple[str, float]]:
+    """Each bucket with all that lies below it, as Prometheus has them."""
+    bounds = [*(_bound(value) for value in metric.buckets), "+Inf"]
+    total, buckets = 0, []
+    for bound, count in zip(bounds, seen.counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets
+
+
+def _bound(value: float) -> str:
+    return repr(float(value))

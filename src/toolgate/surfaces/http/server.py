@@ -36,6 +36,8 @@ KEEP_ALIVE: Final = 30
 MOST_CONNECTIONS: Final = 1_000
 END_WITHIN: Final = 30
 """Seconds that requests on their way have when the server ends; what they started in the gate has longer."""
+_TICK: Final = 0.05
+"""Seconds between two looks whether it was asked twice."""
 
 
 class BoundedProtocol(H11Protocol):
@@ -113,13 +115,27 @@ class BoundedProtocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Ends on SIGINT or SIGTERM: accepts nothing more, ends streams, lets requests end, and then returns."""
+    """Ends on SIGINT or SIGTERM: accepts nothing more, ends streams, lets requests end, and then returns.
+
+    Args:
+        app: what answers.
+        closing: told when it ends, and before that when it is about to.
+        drain: seconds for which it still takes requests then, and says at ``/readyz`` that it wants none: as long as
+            whatever spreads requests over several servers needs to notice. Asked twice, it waits no longer.
+        when_open: called once requests are taken.
+    """
 
     def __init__(
-        self, app: ASGIApp, closing: Closing, *, when_open: Callable[[], object] = lambda: None
+        self,
+        app: ASGIApp,
+        closing: Closing,
+        *,
+        drain: float = 0.0,
+        when_open: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(configured(app))
         self._closing = closing
+        self._drain = drain
         self._when_open = when_open
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
@@ -129,8 +145,20 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """End, streams first: they would last for ever."""
+        await self._be_forgotten()
         self._closing.begin()
         await super().shutdown(sockets)
+
+    async def _be_forgotten(self) -> None:
+        """Answer on until nobody sends requests here any more, or the time for that is over."""
+        self._closing.announce()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._drain
+        # A connection that a proxy keeps would be closed under its next request: each answer ends its connection.
+        self.config.encoded_headers = [*self.config.encoded_headers, (b"connection", b"close")]
+        while loop.time() < until and not self.force_exit:
+            await self.on_tick(0)  # writes those headers, and the time of day
+            await asyncio.sleep(_TICK)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -61,6 +61,16 @@ Render = Callable[["FeedEvent | Resync"], Awaitable[Message | None]]
 Identify = Callable[["Request"], Awaitable["Principal | NotSignedIn"]]
 
 
+class Glance(NamedTuple):
+    """A look at what changes without a record: at the beginning, and each so many seconds without an event.
+
+    None where there is nothing to say.
+    """
+
+    look: Callable[[], Awaitable[Message | None]]
+    each: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telling:
     """What a stream tells.
@@ -70,12 +80,14 @@ class Telling:
         render: an event as this client gets it; None where it is not told of it.
         greeting: said once everything from then on is heard: what happened before may have been missed.
         over: asked when it begins, and after each event and silence, whether there is more to come.
+        glance: for what the trail does not say, such as how far a job has come.
     """
 
     wanted: Wanted
     render: Render
     greeting: Message | None = None
     over: Callable[[], Awaitable[Over | None]] | None = None
+    glance: Glance | None = None
 
 
 class OpenStreams:
@@ -179,29 +191,45 @@ async def _told(
 ) -> AsyncIterator[str]:
     yield f"retry: {COME_BACK_AFTER}\n\n"
     loop, heartbeat = asyncio.get_running_loop(), office.streams.heartbeat
-    checked = loop.time()
+    silence = heartbeat if telling.glance is None else min(heartbeat, telling.glance.each)
+    checked = said = loop.time()
     try:
         async with office.feed.watch(telling.wanted, after=after) as watch:
-            if telling.greeting is not None:
-                yield _written(telling.greeting)
+            if begun := await _begun(telling):
+                yield begun
             # Asked once more before the first event: it may have ended before anybody watched.
             while (over := await _over(telling)) is None:
-                event = await next_of(watch, office.closing, heartbeat)
+                event = await next_of(watch, office.closing, silence)
                 if office.closing.begun:
                     return
                 if loop.time() - checked >= heartbeat:
                     if not await still_there():
                         return
                     checked = loop.time()
-                if event is None:
-                    yield ": still here\n\n"
-                elif (message := await telling.render(event)) is not None:
-                    yield f"id: {event.seq}\n{_written(message)}"
+                written = await _said(telling, event)
+                if written or loop.time() - said >= heartbeat:
+                    said = loop.time()
+                    yield written or ": still here\n\n"
             if over.last is not None:
                 yield _written(over.last)
     except GateFault:
         # Nobody can tell any more who listens, or what happens: the client comes back, and is then told.
         return
+
+
+async def _begun(telling: Telling) -> str:
+    """What is said before anything happens."""
+    greeting = "" if telling.greeting is None else _written(telling.greeting)
+    return greeting + await _said(telling, None)
+
+
+async def _said(telling: Telling, event: FeedEvent | Resync | None) -> str:
+    """What is said of one event, or of a time without one; empty for nothing."""
+    if event is not None:
+        message = await telling.render(event)
+        return "" if message is None else f"id: {event.seq}\n{_written(message)}"
+    seen = None if telling.glance is None else await telling.glance.look()
+    return "" if seen is None else _written(seen)
 
 
 async def _over(telling: Telling) -> Over | None:

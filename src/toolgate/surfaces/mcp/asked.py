@@ -28,6 +28,7 @@ class Asked:
         by: who sends it.
         surface: what the trail calls the way that it came.
         request_id: the transport's id, for tracing; None where it has none.
+        trace: the transport's trace context, for a message that says none in ``_meta``.
         workflows: what the header says about the piece of work, each time that it stands there.
         workflow: the piece of work of a call that names none, where whoever started this server named one.
         arguments: those of a call as they came: plain values, or bytes where they are no strict JSON.
@@ -36,6 +37,7 @@ class Asked:
     by: Principal
     surface: str
     request_id: str | None = None
+    trace: str | None = None
     workflows: tuple[str, ...] = ()
     workflow: str | None = None
     arguments: Any = NOT_SENT

@@ -23,6 +23,7 @@ RATIONALE: Final = "dev.toolgate/rationale"
 USER_INPUT: Final = "dev.toolgate/user_input"
 """Keys of ``_meta`` of a request."""
 TRACEPARENT: Final = "traceparent"
+"""In ``_meta``, and as a header for a client whose HTTP library traces."""
 WORKFLOW_HEADER: Final = "Toolgate-Workflow-Id"
 INVALID_PARAMS: Final = -32602
 """JSON-RPC 2.0, section 5.1."""
@@ -73,7 +74,7 @@ def read_call(params: Mapping[str, Any], asked: Asked) -> CallRequest | Malforme
         model=meta.get(MODEL),
         user_input=meta.get(USER_INPUT),
         rationale=meta.get(RATIONALE),
-        trace=traceparent(meta.get(TRACEPARENT)),
+        trace=traceparent(meta.get(TRACEPARENT)) or asked.trace,
         reports=meta.get("progressToken") is not None,
     )
 

@@ -32,6 +32,7 @@ from toolgate.surfaces.mcp.faults import contained
 from toolgate.surfaces.mcp.inputs import kinds_of
 from toolgate.surfaces.mcp.listing import FRESH_MS, listed, plain
 from toolgate.surfaces.mcp.looking import look
+from toolgate.surfaces.mcp.older_tasks import with_tasks
 from toolgate.surfaces.mcp.reports import Reports
 from toolgate.surfaces.mcp.rounds import Rounds
 from toolgate.surfaces.mcp.spans import traced
@@ -112,7 +113,9 @@ def mcp_server(service: Service, *, around: Around | None = None) -> Server[Any]
         if isinstance(request, Malformed):
             raise MCPError(INVALID_PARAMS, request.words)
         if params.name == GET_CALL and not _has_its_own(service, asked.by):
-            return _complete(await look(service, asked.given, by=asked.by))
+            reports = Reports(context.session.report_progress) if request.reports else None
+            async with reports.sending() if reports else contextlib.nullcontext():
+                return _complete(await look(service, asked.given, by=asked.by, reports=reports))
         call = McpCall(
             service=service, asked=asked, request=request, params=context.params or {}, context=context
         )
@@ -131,7 +134,7 @@ def mcp_server(service: Service, *, around: Around | None = None) -> Server[Any]
         cache_hints={"tools/list": CacheHint(ttl_ms=FRESH_MS, scope="private")},
         get_tool_input_schema=lambda name: _schema_of(service, name),
     )
-    server.middleware[:] = [traced, contained]
+    server.middleware[:] = [traced, contained, with_tasks]
     server.add_request_handler("tools/list", PaginatedRequestParams, list_tools)
     server.add_request_handler("tools/call", CallToolRequestParams, call_tool)
     serve_tasks(server, service)

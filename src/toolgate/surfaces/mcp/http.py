@@ -1,8 +1,9 @@
 """``/mcp``: streamable HTTP, both eras on one address, each message from somebody whose credential is checked anew.
 
 A session of the handshake era belongs to the credential that opened it: anybody else gets the answer of a session that
-never was. The token is looked at here and handed to nobody. Not here: messages (``handlers``), and what every request
-passes before it comes here (``surfaces.http.app``).
+never was. It lives in one process, so a server that is one of several gives none, which the protocol leaves to it
+(2025-11-25, transports, "Session Management"). The token is looked at here and handed to nobody. Not here: messages
+(``handlers``), and what every request passes before it comes here (``surfaces.http.app``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 
 from toolgate.domain.canonical import UnfitJson
 from toolgate.domain.errors import GateFault
+from toolgate.domain.names import traceparent
 from toolgate.domain.principal import Action, Principal, Scope, forbids
 from toolgate.surfaces.http.credentials import NotSignedIn
 from toolgate.surfaces.http.marks import request_id_of
@@ -29,7 +31,7 @@ from toolgate.surfaces.http.middleware.own_origin import why_not
 from toolgate.surfaces.http.problems import Problem, not_signed_in
 from toolgate.surfaces.http.streams import is_same
 from toolgate.surfaces.mcp.asked import MARK, Asked
-from toolgate.surfaces.mcp.calls import WORKFLOW_HEADER
+from toolgate.surfaces.mcp.calls import TRACEPARENT, WORKFLOW_HEADER
 from toolgate.surfaces.mcp.handlers import ASKING, mcp_server
 from toolgate.surfaces.mcp.hot import Hot
 from toolgate.surfaces.mcp.plain import recognised
@@ -54,16 +56,25 @@ IDLE_SECONDS: Final = 30 * 60.0
 SESSION: Final = "mcp-session-id"
 BAD_REQUEST: Final = 400
 _PARSE_ERROR: Final = -32700
+_OF_A_SESSION: Final = frozenset({"GET", "DELETE"})
 
 
 class McpHttp:
     """The MCP side of one server: ``routes`` for its application, ``running`` for as long as it serves.
 
-    ``direct``: plain messages are answered without the SDK (``hot``), as the SDK would answer them.
+    Args:
+        office: what the routes are given.
+        around: what stands between a call and its answer.
+        direct: plain messages are answered without the SDK (``hot``), as the SDK would answer them.
+        sessions: clients of the handshake era get a session, by which they can be asked something during a call. Not
+            where other processes serve the same clients: a message may reach any of them.
     """
 
-    def __init__(self, office: Office, *, around: Around | None = None, direct: bool = True) -> None:
+    def __init__(
+        self, office: Office, *, around: Around | None = None, direct: bool = True, sessions: bool = True
+    ) -> None:
         self._office = office
+        self._keeps_sessions = sessions
         self._sessions: Sessions[AuthenticatedUser] = Sessions()
         service = service_of(office)
         server = mcp_server(service, around=around)
@@ -71,7 +82,7 @@ class McpHttp:
         self._manager = StreamableHTTPSessionManager(
             server,
             json_response=False,
-            stateless=False,
+            stateless=not sessions,
             # Every host and origin was compared before a request comes here.
             security_settings=None,
             max_request_body_size=office.settings.body_limit,
@@ -113,6 +124,9 @@ class McpHttp:
             return
         if (why := forbids(by, Action.CALL_TOOLS)) is not None:
             await self._insufficient(request, why)(scope, receive, send)
+            return
+        if scope["method"] in _OF_A_SESSION and not self._keeps_sessions:
+            await _no_session(request)(scope, receive, send)
             return
         if scope["method"] == "GET":
             await self._stream(request, by, receive, send)
@@ -244,9 +258,23 @@ def _asked(request: Request, by: Principal, workflows: tuple[str, ...], argument
         by=by,
         surface=SURFACE,
         request_id=request_id_of(request),
+        trace=_trace(request),
         workflows=workflows,
         arguments=arguments,
     )
+
+
+def _trace(request: Request) -> str | None:
+    sent = request.headers.getlist(TRACEPARENT)
+    return traceparent(sent[0]) if len(sent) == 1 else None
+
+
+def _no_session(request: Request) -> Response:
+    """There is no stream to listen to and nothing to end (2025-11-25, transports, both times with this status)."""
+    detail = "this server keeps no sessions: send each message with POST"
+    response = Problem(code="method_not_allowed", detail=detail).response(request)
+    response.headers["Allow"] = "POST"
+    return response
 
 
 def _unreadable(unfit: UnfitJson) -> Response:

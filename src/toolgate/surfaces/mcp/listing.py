@@ -36,6 +36,9 @@ def shown(contract: Contract) -> dict[str, Any]:
         "inputSchema": plain(contract.input_schema),
         "annotations": contract.annotations(),
     }
+    if may_wait(contract):
+        # 2025-11-25; later versions, which know tasks as an extension, leave it out.
+        tool["execution"] = {"taskSupport": "optional"}
     if contract.title is not None:
         tool["title"] = contract.title
     # Without a schema of its own it may answer content, which is not of this form (an upstream's tool does).

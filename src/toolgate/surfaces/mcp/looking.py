@@ -5,10 +5,14 @@ Not here: what is known of a call (``operations.see_call``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from toolgate.domain.outcome import ErrorType, mcp_result, unsuccessful
 from toolgate.domain.principal import Declined
+from toolgate.operations.follow_call import follow_call
 from toolgate.operations.see_call import see_call
 from toolgate.surfaces.http.waiting import wait_for_end
 from toolgate.surfaces.mcp.listing import LONGEST_ID, MAX_WAIT
@@ -16,11 +20,20 @@ from toolgate.surfaces.mcp.listing import LONGEST_ID, MAX_WAIT
 if TYPE_CHECKING:
     from toolgate.domain.principal import Principal
     from toolgate.operations.see_call import Seen
+    from toolgate.surfaces.mcp.reports import Reports
     from toolgate.surfaces.mcp.service import Service
 
+REPORT_EACH: Final = 1.0
+"""Seconds between two looks at how far a job has come."""
 
-async def look(service: Service, arguments: Any, *, by: Principal) -> dict[str, Any]:
-    """The ``CallToolResult``: how the call stands, once it ended or ``wait_seconds`` are over."""
+
+async def look(
+    service: Service, arguments: Any, *, by: Principal, reports: Reports | None = None
+) -> dict[str, Any]:
+    """The ``CallToolResult``: how the call stands, once it ended or ``wait_seconds`` are over.
+
+    ``reports`` hears meanwhile how far a job has come.
+    """
     if (why := _unfit(arguments)) is not None:
         return _refused(ErrorType.INVALID_ARGUMENTS, "", why)
     call_id, seconds = arguments["call_id"], arguments.get("wait_seconds", 0)
@@ -31,12 +44,38 @@ async def look(service: Service, arguments: Any, *, by: Principal) -> dict[str, 
         if (busy := service.waits.why_not(by)) is not None:
             return _refused(ErrorType.OVERLOADED, call_id, busy.detail, retry_after=busy.retry_after)
         with service.waits.held(by):
-            seen = await wait_for_end(
-                service.gate, service.feed, service.closing, call_id, by=by, seconds=seconds
-            )
+            async with _reporting(service, call_id, reports, by=by):
+                seen = await wait_for_end(
+                    service.gate, service.feed, service.closing, call_id, by=by, seconds=seconds
+                )
     if isinstance(seen, Declined):
         return _refused(ErrorType.INVALID_ARGUMENTS, call_id, "call_id: there is no such call of yours.")
     return mcp_result(seen.outcome)
+
+
+@asynccontextmanager
+async def _reporting(
+    service: Service, call_id: str, reports: Reports | None, *, by: Principal
+) -> AsyncIterator[None]:
+    """Tell how far a job has come, as long as somebody waits for it."""
+    if reports is None:
+        yield
+        return
+    telling = asyncio.create_task(_keep_reporting(service, call_id, reports, by=by))
+    try:
+        yield
+    finally:
+        telling.cancel()
+
+
+async def _keep_reporting(service: Service, call_id: str, reports: Reports, *, by: Principal) -> None:
+    while True:
+        task = await service.gate.operate(follow_call, call_id, by=by)
+        if isinstance(task, Declined) or task.job is None:
+            return
+        if task.job.done is not None:
+            reports.tell(task.job.done, task.job.total, task.job.note)
+        await asyncio.sleep(REPORT_EACH)
 
 
 def _refused(

@@ -1,19 +1,20 @@
-"""Held calls as tasks: the extension ``io.modelcontextprotocol/tasks`` of 2026-07-28 (SEP-2663).
+"""Held calls and jobs as tasks: the extension ``io.modelcontextprotocol/tasks`` of 2026-07-28 (SEP-2663).
 
 A task is the call itself, under its own id, read from the ledger each time. Nothing is kept here: asking for the same
 call again joins its task, and any process on the same store knows it. Only whoever asked for the call finds it, so its
-id opens nothing for anybody else. Not here: jobs, progress of a task and ``notifications/tasks``.
+id opens nothing for anybody else. How far a job has come is its status message. Not here: what a task says
+(``task_words``), tasks as clients of 2025-11-25 know them (``older_tasks``), and ``notifications/tasks``.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
-from mcp_types import RequestParams, methods
+from mcp_types import RequestParams
 from mcp_types.jsonrpc import (
     HEADER_MISMATCH,
     INVALID_REQUEST,
@@ -24,38 +25,44 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import HTTPConnection
 
 from toolgate.domain.errors import GateFault
-from toolgate.domain.lifecycle import ApprovalState
-from toolgate.domain.outcome import ErrorType, PendingApproval, Refused, Succeeded
 from toolgate.domain.principal import Declined
 from toolgate.operations.follow_call import Followed, follow_call
-from toolgate.operations.review import moment
+from toolgate.operations.jobs import cancel_job
 from toolgate.operations.see_call import has_ended
 from toolgate.operations.withdraw import withdraw
 from toolgate.surfaces.mcp.asked import asked_of
-from toolgate.surfaces.mcp.calls import INVALID_PARAMS, is_unknown_tool, result_of, unknown_tool
+from toolgate.surfaces.mcp.calls import INVALID_PARAMS, is_unknown_tool
 from toolgate.surfaces.mcp.confirm import not_confirmed, tell
 from toolgate.surfaces.mcp.elicit import client_of
-from toolgate.surfaces.mcp.plain import MODERN, TASKS
-from toolgate.surfaces.mcp.question import FIELD, askable, form, read_answer
+from toolgate.surfaces.mcp.older_tasks import (
+    NO_SUCH_TASK,
+    OLDER,
+    as_older_task,
+    asks_for_task,
+    check_support,
+)
+from toolgate.surfaces.mcp.older_tasks import result as result_of_task
+from toolgate.surfaces.mcp.plain import TASKS
+from toolgate.surfaces.mcp.question import read_answer
+from toolgate.surfaces.mcp.task_words import (
+    described,
+    described_before,
+    detailed,
+    key_of,
+    question_of,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
     from mcp.server.lowlevel import Server
 
-    from toolgate.domain.outcome import Outcome
-    from toolgate.operations.review import Review
     from toolgate.surfaces.mcp.handlers import Answered, Ask, McpCall
     from toolgate.surfaces.mcp.service import Service
 
-Status = Literal["working", "input_required", "completed", "cancelled", "failed"]
-POLL_WAITING_MS: Final = 5_000
-"""How long a client should wait between two looks while somebody is asked."""
-POLL_RUNNING_MS: Final = 1_000
-"""And once it runs."""
-NO_SUCH_TASK: Final = "Task not found"
-"""The same for whatever keeps somebody from a task."""
-_WITHDRAWN: Final = "It was withdrawn. Nothing ran."
+_OVER: Final = "It is over already, and stays as it ended"
 _log = logging.getLogger("toolgate")
+Context: TypeAlias = "ServerRequestContext[Any, Any]"
 
 
 class TaskParams(RequestParams):
@@ -71,9 +78,19 @@ class UpdateParams(TaskParams):
 
 
 async def as_task(call: McpCall, ask: Ask) -> Answered:
-    """Stands around a call: what is held is a task, for a client that says on this very call that it knows them."""
+    """Stands around a call: what is held or runs as a job is a task, for a client that says that it knows them.
+
+    One of 2026-07-28 says so on this very call; one of 2025-11-25 asks for a task (``older_tasks``).
+    """
+    older = asks_for_task(call.context)
+    if older:
+        check_support(call)
     answer = await ask()
-    if isinstance(answer, Mapping) or has_ended(answer) or not _declared(call.context):
+    if isinstance(answer, Mapping):
+        return answer
+    if older and not is_unknown_tool(answer):
+        return await as_older_task(call, answer.call_id) or answer
+    if has_ended(answer) or not _declared(call.context):
         return answer
     try:
         task = await call.service.gate.operate(follow_call, answer.call_id, by=call.asked.by)
@@ -86,58 +103,94 @@ async def as_task(call: McpCall, ask: Ask) -> Answered:
     if has_ended(task.outcome):
         return task.outcome
     # The questions of a task are not told here: a client reads them where it answers them, in ``tasks/get``.
-    return {"resultType": "task", **_task(task, "working")}
+    return {"resultType": "task", **described(task, "working")}
 
 
 def serve_tasks(server: Server[Any], service: Service) -> None:
     """Declare the extension, and answer its methods."""
+    tasks = Tasks(service)
+    server.extensions[TASKS] = {}
+    server.add_request_handler("tasks/get", TaskParams, tasks.get)
+    server.add_request_handler("tasks/result", TaskParams, tasks.result)
+    server.add_request_handler("tasks/update", UpdateParams, tasks.update)
+    server.add_request_handler("tasks/cancel", TaskParams, tasks.cancel)
 
-    async def get(context: ServerRequestContext[Any, Any], params: TaskParams) -> dict[str, Any]:
-        task = await _found(service, context, params)
+
+class Tasks:
+    """The messages about tasks, of both eras. Each method answers the one of its name."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def get(self, context: Context, params: TaskParams) -> dict[str, Any]:
+        """How does it stand?"""
+        task = await self._found(context, params)
+        if context.protocol_version == OLDER:
+            return described_before(task, status_of(task))
         return detailed(task, shows_forms=client_of(context).answers_later)
 
-    async def update(context: ServerRequestContext[Any, Any], params: UpdateParams) -> dict[str, Any]:
-        task = await _found(service, context, params)
-        said = read_answer(params.input_responses.get(_key(task.review)))
-        if said != "nothing" and askable(task.review) is not None:
-            row, name = task.review.row, client_of(context).name
+    async def result(self, context: Context, params: TaskParams) -> dict[str, Any]:
+        """What did it answer? Only 2025-11-25 asks that apart."""
+        _only(context, OLDER)
+        task = await self._found(context, params)
+        return await result_of_task(self._service, task, by=asked_of(context.request).by)
+
+    async def update(self, context: Context, params: UpdateParams) -> dict[str, Any]:
+        """This is what the user said."""
+        _only(context, *MODERN_PROTOCOL_VERSIONS)
+        task = await self._found(context, params)
+        review = task.review
+        said = "nothing" if review is None else read_answer(params.input_responses.get(key_of(review)))
+        if review is not None and said != "nothing" and question_of(task) is not None:
             why = await tell(
-                service,
+                self._service,
                 asked_of(context.request),
-                row.approval_id,
-                through=name,
+                review.row.approval_id,
+                through=client_of(context).name,
                 accepted=said == "yes",
-                digest=row.digest,
+                digest=review.row.digest,
             )
             if why is not None and why.why == "forbidden":
                 raise MCPError(INVALID_REQUEST, not_confirmed(why))
         return {"resultType": "complete"}
 
-    async def cancel(context: ServerRequestContext[Any, Any], params: TaskParams) -> dict[str, Any]:
-        task = await _found(service, context, params)
-        asked = asked_of(context.request)
-        if task.review.is_open:
-            why = f"cancelled through {asked.surface}: {client_of(context).name}"
-            await service.gate.operate(withdraw, task.review.row.approval_id, by=asked.by, reason=why)
-            service.decided()
-        # What people agreed to and has begun is not called back (``Gate.cancel``), whatever it does.
-        return {"resultType": "complete"}
+    async def cancel(self, context: Context, params: TaskParams) -> dict[str, Any]:
+        """It is not wanted any more."""
+        task = await self._found(context, params)
+        if context.protocol_version != OLDER:
+            await give_up(self._service, context, task)
+            return {"resultType": "complete"}
+        if has_ended(task.outcome):
+            raise MCPError(INVALID_PARAMS, _OVER)
+        await give_up(self._service, context, task)
+        task = await self._found(context, params)
+        return described_before(task, status_of(task))
 
-    server.extensions[TASKS] = {}
-    server.add_request_handler("tasks/get", TaskParams, get)
-    server.add_request_handler("tasks/update", UpdateParams, update)
-    server.add_request_handler("tasks/cancel", TaskParams, cancel)
+    async def _found(self, context: Context, params: TaskParams) -> Followed:
+        """The task that a message is about.
+
+        Raises:
+            MCPError: for a protocol without tasks, a header that says something else, a client that did not declare the
+                extension, and a task that is not this caller's.
+        """
+        _only(context, OLDER, *MODERN_PROTOCOL_VERSIONS)
+        older = context.protocol_version == OLDER
+        if not older:
+            _check_said(context, params)
+        by = asked_of(context.request).by
+        task = await self._service.gate.operate(follow_call, params.task_id, by=by, any_call=older)
+        if isinstance(task, Declined):
+            raise MCPError(INVALID_PARAMS, NO_SUCH_TASK)
+        return task
 
 
-async def _found(service: Service, context: ServerRequestContext[Any, Any], params: TaskParams) -> Followed:
-    """The task that a message is about.
-
-    Raises:
-        MCPError: for an older protocol, a header that says something else, a client that did not declare the
-            extension, and a task that is not this caller's.
-    """
-    if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+def _only(context: Context, *versions: str) -> None:
+    if context.protocol_version not in versions:
         raise MCPError(METHOD_NOT_FOUND, "Method not found", context.method)
+
+
+def _check_said(context: Context, params: TaskParams) -> None:
+    """What 2026-07-28 wants said beside the task's id."""
     if isinstance(context.request, HTTPConnection):
         named = decode_header_value(context.request.headers.get(MCP_NAME_HEADER))
         if named != params.task_id:
@@ -148,79 +201,24 @@ async def _found(service: Service, context: ServerRequestContext[Any, Any], para
             f"Declare {TASKS} among the extensions of this request's client capabilities",
             {"requiredCapabilities": {"extensions": {TASKS: {}}}},
         )
-    task = await service.gate.operate(follow_call, params.task_id, by=asked_of(context.request).by)
-    if isinstance(task, Declined):
-        raise MCPError(INVALID_PARAMS, NO_SUCH_TASK)
-    return task
 
 
-def _declared(context: ServerRequestContext[Any, Any]) -> bool:
+async def give_up(service: Service, context: Context, task: Followed) -> None:
+    """Withdraw what waits for people, and have a job end."""
+    asked = asked_of(context.request)
+    why = f"cancelled through {asked.surface}: {client_of(context).name}"
+    if task.review is not None and task.review.is_open:
+        await service.gate.operate(withdraw, task.review.row.approval_id, by=asked.by, reason=why)
+    elif task.job is not None and not has_ended(task.outcome):
+        await service.gate.operate(cancel_job, task.job.job_id, by=asked.by, reason=why)
+    else:
+        # What people agreed to and has begun is not called back (``Gate.cancel``), whatever it does.
+        return
+    service.decided()
+
+
+def _declared(context: Context) -> bool:
     """Whether this very request says that its client knows tasks."""
     capabilities = context.session.client_capabilities
     extensions = None if capabilities is None else capabilities.extensions
     return context.protocol_version in MODERN_PROTOCOL_VERSIONS and TASKS in (extensions or {})
-
-
-def detailed(task: Followed, *, shows_forms: bool) -> dict[str, Any]:
-    """The answer to ``tasks/get``. ``shows_forms``: whether a question can be put before the client's user."""
-    words = askable(task.review) if shows_forms else None
-    status = _status(task, asks=words is not None)
-    told: dict[str, Any] = {"resultType": "complete", **_task(task, status)}
-    if words is not None:
-        told["inputRequests"] = {_key(task.review): form(words)}
-    elif status == "completed":
-        # As ``tools/call`` sends it.
-        result = {"resultType": "complete", **result_of(task.outcome)}
-        told["result"] = methods.serialize_server_result("tools/call", MODERN, result)
-    elif status == "failed":
-        told["error"] = {"code": INVALID_PARAMS, "message": unknown_tool(task.row.tool)}
-    return told
-
-
-def _task(task: Followed, status: Status) -> dict[str, Any]:
-    """What every form of a task says. It is never discarded, so it has no time to live."""
-    told: dict[str, Any] = {
-        "taskId": task.row.call_id,
-        "status": status,
-        "createdAt": moment(task.row.received_at),
-        "lastUpdatedAt": moment(max(task.row.updated_at, task.review.row.updated_at)),
-        "ttlMs": None,
-    }
-    if (words := _words(task, status)) is not None:
-        told["statusMessage"] = words
-    if not has_ended(task.outcome):
-        waits = isinstance(task.outcome, PendingApproval)
-        told["pollIntervalMs"] = POLL_WAITING_MS if waits else POLL_RUNNING_MS
-    return told
-
-
-def _status(task: Followed, *, asks: bool) -> Status:
-    if not has_ended(task.outcome):
-        return "input_required" if asks else "working"
-    if is_unknown_tool(task.outcome):
-        # The one end that ``tools/call`` answers with an error of the protocol.
-        return "failed"
-    return "cancelled" if _called_off(task) else "completed"
-
-
-def _called_off(task: Followed) -> bool:
-    """Whether somebody took it back. What the gate itself ends for a reason answers that reason."""
-    return (
-        isinstance(task.outcome, Refused)
-        and task.outcome.error_type is ErrorType.APPROVAL_EXPIRED
-        and task.review.row.state is ApprovalState.CANCELLED
-    )
-
-
-def _words(task: Followed, status: Status) -> str | None:
-    outcome: Outcome[Any] = task.outcome
-    if isinstance(outcome, PendingApproval):
-        return f"{outcome.message} Undecided, it ends at {outcome.expires_at}."
-    if isinstance(outcome, Succeeded):
-        return None
-    return _WITHDRAWN if status == "cancelled" else outcome.message
-
-
-def _key(review: Review) -> str:
-    """The name of the question, which says what was shown: whoever sends it back has seen this and nothing else."""
-    return f"{FIELD}:{review.row.approval_id}:{review.row.digest.hex()}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from toolgate.domain.contract import Contract
 
 GET_CALL: Final = "get_call"
+GET_JOB: Final = "get_job"
 _EFFECTS: Final = {
     Effect.READ: "Effect: none, it only reads",
     Effect.WRITE: "Effect: it changes data",
@@ -32,6 +33,7 @@ def description(contract: Contract) -> str:
     lines = [
         _effect(contract),
         *_asking(contract),
+        *_job(contract),
         *_approval(contract),
         *_repeating(contract),
         _limits(contract),
@@ -41,7 +43,7 @@ def description(contract: Contract) -> str:
 
 def may_wait(contract: Contract) -> bool:
     """Whether a call may be answered before it ended: the contract asks a person, or the business may."""
-    return contract.approval is not None or contract.has_effects
+    return contract.approval is not None or contract.has_effects or contract.job is not None
 
 
 def _effect(contract: Contract) -> str:
@@ -50,6 +52,13 @@ def _effect(contract: Contract) -> str:
 
 def _asking(contract: Contract) -> list[str]:
     return ["It may ask the user for input before it answers."] if contract.asks else []
+
+
+def _job(contract: Contract) -> list[str]:
+    if contract.job is None:
+        return []
+    words = "It takes long and runs as a job: the answer is started, with a job_id, at once."
+    return [f"{words} Ask {GET_JOB} with it instead of calling again."]
 
 
 def _approval(contract: Contract) -> list[str]:
@@ -94,7 +103,7 @@ def _repeating(contract: Contract) -> list[str]:
 
 
 def _limits(contract: Contract) -> str:
-    parts = [f"at most {contract.timeout:g} s a call"]
+    parts = [f"at most {contract.timeout:g} s a {'call' if contract.job is None else 'job'}"]
     if (rate := contract.rate_limit) is not None:
         times = "once" if rate.count == 1 else f"{rate.count} times"
         unit = _PER.get(rate.per)

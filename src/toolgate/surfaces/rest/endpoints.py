@@ -17,7 +17,17 @@ from starlette.routing import BaseRoute, Route
 
 from toolgate.domain.principal import Action
 from toolgate.surfaces.rest import answers as bodies
-from toolgate.surfaces.rest import approvals, calls, events, grants, notifications, tokens, tools, trail
+from toolgate.surfaces.rest import (
+    approvals,
+    calls,
+    events,
+    grants,
+    jobs,
+    notifications,
+    tokens,
+    tools,
+    trail,
+)
 from toolgate.surfaces.rest import requests as forms
 from toolgate.surfaces.rest.endpoint import JSON, Asked, Endpoint, NoBody, Reply, Says
 from toolgate.surfaces.rest.openapi import document
@@ -125,6 +135,39 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         needs=(Action.CALL_TOOLS, Action.SEE_ALL_CALLS),
         body=forms.WithdrawBody,
         answers=_APPROVAL,
+        problems=_UNFIT,
+    ),
+    # --- jobs
+    Endpoint(
+        method="GET",
+        path="/v1/jobs",
+        handler=jobs.list_,
+        needs=(Action.CALL_TOOLS, Action.SEE_ALL_CALLS),
+        query=forms.JobsQuery,
+        answers=_ok(bodies.JobList, "a page of jobs", _LINK),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/jobs/{id}",
+        handler=jobs.get,
+        needs=(Action.CALL_TOOLS, Action.SEE_ALL_CALLS),
+        query=forms.WaitQuery,
+        answers=_ok(bodies.JobBody, "the job as it is now"),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/jobs/{id}/events",
+        handler=jobs.follow,
+        needs=(Action.CALL_TOOLS, Action.SEE_ALL_CALLS),
+        answers=_ok(events.STREAM, "how far it comes, until it ended"),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/jobs/{id}/cancel",
+        handler=jobs.cancel,
+        needs=(Action.CALL_TOOLS, Action.SEE_ALL_CALLS),
+        body=forms.CancelBody,
+        answers=_ok(bodies.JobBody, "the job as it is now"),
         problems=_UNFIT,
     ),
     # --- tools

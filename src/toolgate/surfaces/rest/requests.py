@@ -188,6 +188,40 @@ class WithdrawBody(Body):
     reason: Reason
 
 
+# --- jobs -----------------------------------------------------------------------------------------------------
+
+
+class JobsQuery(Query):
+    """Which jobs to list."""
+
+    tool: Name | None = None
+    caller: Name | None = None
+    agent: Name | None = None
+    state: (
+        Literal[
+            "queued",
+            "running",
+            "pending_approval",
+            "succeeded",
+            "failed",
+            "refused",
+            "unknown",
+            "cancelled",
+        ]
+        | None
+    ) = None
+    since: Moment | None = None
+    until: Moment | None = None
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+class CancelBody(Body):
+    """Why a job shall end."""
+
+    reason: Reason
+
+
 # --- approvals ------------------------------------------------------------------------------------------------
 
 

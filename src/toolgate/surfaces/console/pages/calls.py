@@ -33,7 +33,7 @@ _STORIES: Final = 10
 """Unresolved calls a page: each with all its evidence."""
 _RARE: Final = ("error", "workflow", "from", "to")
 
-STATUSES: Final = ("running", *(status.value for status in Status if status is not Status.STARTED))
+STATUSES: Final = ("running", *(status.value for status in Status))
 _STATUS_CHOICES: Final = (("", "Any"), *((word, word.replace("_", " ").capitalize()) for word in STATUSES))
 _ERRORS: Final = tuple(error.value for error in ErrorType)
 _ERROR_CHOICES: Final = (("", "Any"), *((word, word.replace("_", " ").capitalize()) for word in _ERRORS))

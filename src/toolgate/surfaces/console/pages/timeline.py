@@ -56,12 +56,19 @@ _TITLES: Final[Mapping[str, tuple[str, Tone]]] = {
     "approval_revealed": ("What is masked was shown to somebody", "warn"),
     "intended": ("Intent written, then dispatched", ""),
     "lapsed": ("Its owner's lease ran out without an outcome", "bad"),
+    "job_started": ("Put into its queue: answered at once, to run as a job", ""),
+    "job_requeued": ("Its worker was lost: put back into its queue", "warn"),
+    "job_cancel_asked": ("Asked to end", "warn"),
+    "job_cancelled": ("Cancelled before it began", "bad"),
+    "job_ended": ("Ended without a run", "bad"),
     "replayed": ("Asked again: the recorded answer was given", ""),
     "late_evidence": ("A late result said what happened", "warn"),
     "incident": ("Two witnesses contradict each other", "bad"),
 }
 
-_TELLS_EFFECT: Final = frozenset({"settled", "lapsed", "late_evidence", "incident", "refused"})
+_TELLS_EFFECT: Final = frozenset(
+    {"settled", "lapsed", "late_evidence", "incident", "refused", "job_cancelled", "job_ended"}
+)
 """Transitions after which something is known of the world, or is known not to be; before them nothing is."""
 
 EFFECTS: Final[Mapping[str, str]] = {
@@ -187,6 +194,9 @@ def _reached(status: str, effect: str, error_type: str | None, seen: set[str]) -
         )
     if status == "pending_approval":
         return _until("approval", "waiting", held=True)
+    if status == "started":
+        # Its job waits for a worker, which writes the intent.
+        return _until("intent", "waiting", held="held" in seen)
     if status == "running":
         return _until("run", "waiting", held="held" in seen)
     told = _until("settled", "doubt" if status == "unknown" else "passed", held="held" in seen)

@@ -180,7 +180,9 @@
   };
 
   if (lists().length && window.EventSource) {
-    const stream = new EventSource("/console/events");
+    // What moves without a record, such as a bar, is only looked at for a page that shows it.
+    const moving = document.querySelector("[data-moving]");
+    const stream = new EventSource(moving ? "/console/events?moving=jobs" : "/console/events");
     let soon = 0;
     const changed = () => {
       // What follows does not put it off: on a busy gate something always does.

@@ -23,6 +23,7 @@ from toolgate.surfaces.rest.answers.approvals import (
 from toolgate.surfaces.rest.answers.calls import CallInfo, CallList, EvidenceBody, OutcomeBody, StoryBody
 from toolgate.surfaces.rest.answers.content import DescriptionBody
 from toolgate.surfaces.rest.answers.grants import GrantInfo, GrantList
+from toolgate.surfaces.rest.answers.jobs import CancelInfo, JobBody, JobInfo, JobList, ProgressInfo
 from toolgate.surfaces.rest.answers.notifications import DeliveryInfo, DeliveryList, RetriedBody
 from toolgate.surfaces.rest.answers.tokens import ExchangedBody, MadeToken, TokenInfo, TokenList
 from toolgate.surfaces.rest.answers.tools import ToolInfo, ToolList
@@ -35,6 +36,7 @@ __all__ = [
     "BreakInfo",
     "CallInfo",
     "CallList",
+    "CancelInfo",
     "Decided",
     "DeliveryInfo",
     "DeliveryList",
@@ -45,9 +47,13 @@ __all__ = [
     "ExchangedBody",
     "GrantInfo",
     "GrantList",
+    "JobBody",
+    "JobInfo",
+    "JobList",
     "MadeToken",
     "MaskedInfo",
     "OutcomeBody",
+    "ProgressInfo",
     "ProposalBody",
     "RequirementInfo",
     "RetriedBody",
