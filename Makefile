@@ -37,8 +37,12 @@ help: ## Show this list
 demo: $(VENV)/.runtime ## Run a scripted agent's day through the real gate
 	@$(VENV)/bin/toolgate demo $(ARGS)
 
+.PHONY: cluster
+cluster: proxy ## Run the cluster of examples/cluster: three gateways, two workers, faults, and who counts
+	@$(PY) -m examples.cluster.run $(ARGS)
+
 .PHONY: test
-test: browser peers ## Run every test
+test: browser peers proxy ## Run every test
 	@$(PYTEST) $(ARGS)
 
 .PHONY: check
@@ -64,11 +68,11 @@ docs: $(VENV)/.dev ## Write the reference pages from the code
 	@$(PY) docs/build.py $(ARGS)
 
 .PHONY: soak
-soak: browser peers ## Run the properties and the crash tests for long
+soak: browser peers proxy ## Run the properties, the crash tests and the cluster's faults for long
 	@HYPOTHESIS_PROFILE=soak $(PYTEST) --timeout=0 $(ARGS)
 
 .PHONY: cover
-cover: browser peers ## Run every test and fail below the branch coverage that is asked for
+cover: browser peers proxy ## Run every test and fail below the branch coverage that is asked for
 	@$(PYTEST) --cov --cov-report=term-missing $(ARGS)
 
 # --- The environment ------------------------------------------------------------------------------------------
@@ -135,8 +139,13 @@ browser: $(VENV)/.dev
 peers: $(VENV)/.dev
 	@$(PY) -m tests.mcp.node.provide
 
+# What stands before the gateways of a cluster, in its tests and its example.
+.PHONY: proxy
+proxy: $(VENV)/.dev
+	@$(PY) -m tests.cluster.provide
+
 .PHONY: setup
-setup: browser peers ## Set up the environment and nothing else
+setup: browser peers proxy ## Set up the environment and nothing else
 
 # --- Upkeep ---------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import inspect
 import json
 import re
@@ -21,6 +22,7 @@ from toolgate.cli.exits import MEANINGS
 from toolgate.config.notify import KEYS as SINK_KEYS
 from toolgate.domain.errors import ToolgateError
 from toolgate.domain.lifecycle import diagrams
+from toolgate.domain.metrics import METRICS
 from toolgate.domain.notice import TOPICS
 from toolgate.domain.outcome import ERRORS, ErrorType, WorldEffect
 from toolgate.domain.trail import FLAT_NAMES
@@ -32,7 +34,11 @@ from toolgate.surfaces.rest.requests import OneOf
 from toolgate.surfaces.rest.statuses import DID_SOMETHING, status_of_error
 from toolgate.webhooks import verify
 
-FOLDER = Path(__file__).parent / "reference"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "docs" / "reference"
+EXAMPLES = ROOT / "examples" / "observability"
+sys.path.insert(0, str(ROOT))
+observability = importlib.import_module("examples.observability.generate")
 HEADER = "<!-- Written by docs/build.py from the code. Change the code, then run `make docs`. -->\n\n"
 
 
@@ -317,6 +323,42 @@ def problems() -> str:
     )
 
 
+def metrics() -> str:
+    rows = [
+        f"| `{metric.prometheus}` | `{metric.name}` | {metric.kind} | {metric.unit.replace('{', '').replace('}', '')} "
+        f"| {', '.join(f'`{label.name}`' for label in metric.labels)} | {metric.source} | {metric.help} |"
+        for metric in METRICS
+    ]
+    attributes = {(label.name, label.attribute) for metric in METRICS for label in metric.labels}
+    labels = [f"| `{name}` | `{attribute}` |" for name, attribute in sorted(attributes)]
+    return "\n".join(
+        [
+            "# What is counted\n",
+            "`/metrics` tells each under its name for Prometheus, the `otel` extra under its name in OpenTelemetry,",
+            "which is that of the GenAI conventions where they have one. Who knows it says how the values of several",
+            "processes go together: what a `process` or a `server` knows is added up; what the `store` knows is the",
+            "same from each of them, so take the greatest. [How to watch it](../how-to/observe.md).\n",
+            "| Prometheus | OpenTelemetry | kind | unit | labels | who knows it | what it is |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            *rows,
+            "\n## Labels\n",
+            "They come from closed sets: no tenant, caller or text of anybody is among them.\n",
+            "| Prometheus | OpenTelemetry |",
+            "| --- | --- |",
+            *labels,
+            "\n## Alerts\n",
+            "Those of `examples/observability/prometheus-rules.yaml`.\n",
+            "| alert | severity | holds when | for | what it means, and what to do |",
+            "| --- | --- | --- | --- | --- |",
+            *(
+                f"| `{alert.name}` | {alert.severity} | `{alert.holds.replace('|', chr(92) + '|')}` | {alert.lasting} "
+                f"| {alert.what} {alert.do} |"
+                for alert in observability.ALERTS
+            ),
+        ]
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "error-types.md": error_types,
     "lifecycle.md": lifecycle,
@@ -328,6 +370,12 @@ PAGES: dict[str, Callable[[], str]] = {
     "notifications.md": notifications,
     "problems.md": problems,
     "rest.md": rest,
+    "metrics.md": metrics,
+}
+# Files that other programs read, beside the repository's examples: no header, for some of them know no comments.
+FILES: dict[Path, Callable[[], str]] = {
+    EXAMPLES / observability.DASHBOARD: observability.dashboard,
+    EXAMPLES / observability.RULES: observability.rules,
 }
 
 
@@ -338,16 +386,16 @@ def main() -> int:
     )
     check = parser.parse_args().check
     stale = []
-    for name, page in PAGES.items():
-        text = HEADER + page().rstrip() + "\n"
-        path = FOLDER / name
+    written = {FOLDER / name: HEADER + page().rstrip() + "\n" for name, page in PAGES.items()}
+    written |= {path: made().rstrip() + "\n" for path, made in FILES.items()}
+    for path, text in written.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            stale.append(name)
+            stale.append(path.relative_to(ROOT))
             if not check:
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     verb = "out of date; run `make docs`" if check else "written"
-    print("\n".join(f"docs/reference/{name}: {verb}" for name in stale) or "docs/reference is up to date")
+    print("\n".join(f"{path}: {verb}" for path in stale) or "docs/reference is up to date")
     return int(check and bool(stale))
 
 

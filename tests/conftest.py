@@ -13,7 +13,14 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.cluster import tally as cluster_tally
 from tests.crash.tally import pytest_terminal_summary  # noqa: F401 - a controller of xdist loads no nested conftest
+from tests.postgres.fixtures import (  # noqa: F401 - databases, for every folder that asks for one
+    empty_postgres_dsn,
+    postgres_dsn,
+    private_postgres,
+    shared_postgres,
+)
 
 # Duration is watched by the time-out of the whole test: a busy machine must not fail a property.
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -62,6 +69,11 @@ def _hold_on_this_machine(event: str, arguments: tuple[object, ...]) -> None:
 
 # An audit hook sees every socket of the process, whichever library opened it; it cannot be removed, nor need it be.
 sys.addaudithook(_hold_on_this_machine)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Its folder's conftest says it for runs of the folder; a controller of xdist loads none of those."""
+    config.pluginmanager.register(cluster_tally)
 
 
 @pytest.fixture(scope="session")

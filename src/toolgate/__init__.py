@@ -51,6 +51,7 @@ from toolgate.domain.errors import (
     TransientError,
     UsageError,
 )
+from toolgate.domain.jobs import Job
 from toolgate.domain.limits import Breaker, Limits, Rate
 from toolgate.domain.outcome import (
     Advice,
@@ -115,6 +116,7 @@ __all__ = [
     "Identifier",
     "ImageBlock",
     "InternalHost",
+    "Job",
     "Limits",
     "Money",
     "MoneyRange",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from toolgate import (
     ConfigurationError,
     Contract,
     Gateway,
-    NotBuiltYet,
+    Job,
     PendingApproval,
     Rate,
     Succeeded,
@@ -136,9 +137,36 @@ def test_what_only_the_code_can_say_is_refused(write: Write, key: str) -> None:
         contracts(write, f'[overrides.refund]\n{key} = "x"')
 
 
-def test_jobs_are_not_built_here_either(write: Write) -> None:
-    with pytest.raises(NotBuiltYet, match=r"toml:3: overrides\.refund\.job: jobs are not built yet"):
-        contracts(write, "[overrides.refund]\njob = true")
+@pytest.mark.req("M7.17")
+def test_an_override_makes_a_tool_a_job_and_narrows_its_queue(write: Write) -> None:
+    given = contracts(write, "[overrides.refund]\njob = { concurrency = 2, rate = '10/minute' }")[
+        "refund"
+    ].job
+    assert given == Job(concurrency=2, rate="10/minute")
+    assert contracts(write, "[overrides.refund]\njob = true")["refund"].job == Job()
+    assert contracts(write, "[overrides.refund]\njob = false")["refund"].job is None
+    with pytest.raises(ConfigurationError, match=r"job\.at_once"):
+        contracts(write, "[overrides.refund]\njob = { at_once = 2 }")
+    with pytest.raises(ConfigurationError, match="no whole number from 0"):
+        contracts(write, "[overrides.refund]\njob = { priority = -1 }")
+
+
+@pytest.mark.req("M7.17")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("job = false", "the tool runs as a job"),
+        ("job = { concurrency = 5 }", "5 at once are more than the tool's own 4"),
+        ("job = { rate = '11/minute' }", "11/minute is more than the tool's own 10/minute"),
+    ],
+)
+def test_an_override_never_widens_the_queue_of_a_job(text: str, words: str) -> None:
+    given = tomllib.loads(text)
+    source = Source(Path("toolgate.toml"), {})
+    own = replace(desk.refund.contract, job=Job(concurrency=4, rate="10/minute"))
+
+    with pytest.raises(ConfigurationError, match=words):
+        tightened(own, given, source.at(("overrides", "refund")), result_size=1000)
 
 
 @pytest.mark.parametrize(
@@ -386,4 +414,4 @@ def test_the_approval_shows_both_demands_and_changes_the_digest(write: Write) ->
 def test_every_keyword_of_tool_is_either_overridable_or_the_codes_own() -> None:
     keywords = set(inspect.signature(tool).parameters)
 
-    assert keywords - set(KEYWORDS) - AUTHORS == {"job", "result_size"}
+    assert keywords - set(KEYWORDS) - AUTHORS == {"result_size"}

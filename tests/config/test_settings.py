@@ -140,8 +140,6 @@ def test_what_is_no_toml_is_told_so(tmp_path: Path, raw: bytes, words: str) -> N
     ("text", "where"),
     [
         ('policies = "policies/"', "1: policies"),
-        ('[retention]\naudit = "400d"', "2: retention.audit"),
-        ('store = "postgresql://u:geheim@db/x"', "1: store"),
     ],
 )
 def test_what_is_designed_and_not_built_is_an_error_at_its_line(write: Write, text: str, where: str) -> None:
@@ -175,7 +173,7 @@ def test_a_store_may_come_from_the_environment_or_a_file(
 
 @pytest.mark.req("M1.14")
 @pytest.mark.parametrize(
-    "value", ["hunter2", "mysql://root:hunter2@db/x", "postgres://root:hunter2@db/x", "hunter2:x"]
+    "value", ["hunter2", "mysql://root:hunter2@db/x", "pg://root:hunter2@db/x", "hunter2:x"]
 )
 @pytest.mark.parametrize("by", ["env:TEST_STORE", "file:secret"])
 def test_a_secret_that_cannot_be_used_is_not_shown(
@@ -190,6 +188,41 @@ def test_a_secret_that_cannot_be_used_is_not_shown(
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(caught.value)
     assert ":2: store: " in str(caught.value)
+
+
+@pytest.mark.req("M1.14", "X1.57")
+def test_an_address_of_postgres_is_taken_as_it_is_and_never_shown(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_STORE", "postgresql://gate:hunter2@db:5432/x?schema=gate")
+    settings = load_settings(write('store = "env:TEST_STORE"'))
+
+    assert settings.store == "postgresql://gate:hunter2@db:5432/x?schema=gate"
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.req("X1.58")
+def test_keys_lie_where_a_file_says_then_where_the_environment_does_then_beside_the_first_file(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = 'store = "postgresql://db/x"\n'
+    monkeypatch.delenv("TOOLGATE_KEYS_FILE", raising=False)
+
+    assert load_settings(write(shared)).keys == tmp_path / "toolgate.keys"
+    assert load_settings(write('store = "sqlite:///gate.db"')).keys is None
+    monkeypatch.setenv("TOOLGATE_KEYS_FILE", "/run/secrets/keys")
+    assert load_settings(write(shared)).keys == Path("/run/secrets/keys")
+    assert load_settings(write(shared + 'keys = "file:here.keys"')).keys == tmp_path / "here.keys"
+    assert load_settings(write('store = "sqlite:///gate.db"')).keys is None
+
+
+@pytest.mark.req("X1.58")
+@pytest.mark.parametrize("said", ["hunter2", "env:KEYS", "file:"])
+def test_keys_are_named_by_a_file_and_nothing_else(write: Write, said: str) -> None:
+    with pytest.raises(ConfigurationError, match="name the file that holds them") as caught:
+        load_settings(write(f'keys = "{said}"'))
+
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.req("M1.14")
@@ -289,3 +322,39 @@ def test_a_module_that_fails_says_where_and_hides_secrets(write: Write) -> None:
 def test_a_configuration_without_tools_says_so_when_they_are_wanted(write: Write) -> None:
     with pytest.raises(ConfigurationError, match="no file names any"):
         load_settings(write("")).tools()
+
+
+# --- retention ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("M11.17")
+def test_retention_is_read_and_what_is_not_said_is_kept(write: Write) -> None:
+    said = write('[retention]\naudit = "400d"\ncalls = "90d"\narguments = 3600\nsessions = "forever"')
+
+    kept = load_settings(said).retention
+
+    assert (kept.audit, kept.calls, kept.arguments) == (400 * 86_400, 90 * 86_400, 3_600)
+    assert kept.sessions is None
+    assert kept.idempotency is None
+    assert kept.notices == 30 * 86_400
+    assert load_settings(write("")).retention.calls is None
+
+
+@pytest.mark.req("M1.13")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('calls = "never"', "is no duration"),
+        ("calls = true", "not a bool"),
+        ('audit = "1h"', "nothing is removed before 1d have passed"),
+        ('idempotency = "1m"', "nothing is removed before 1h have passed"),
+        ('keys = "1d"', "idempotency"),
+    ],
+)
+def test_a_retention_that_cannot_be_is_refused_at_its_line(write: Write, text: str, words: str) -> None:
+    path = write(f"[retention]\n{text}")
+
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        load_settings(path)
+
+    assert str(caught.value).startswith(f"{path}:2: retention.")

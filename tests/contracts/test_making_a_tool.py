@@ -434,12 +434,8 @@ def test_what_is_no_tool_is_refused_by_the_gateway() -> None:
 def test_what_is_not_built_yet_says_so() -> None:
     from toolgate import Gateway
 
-    with pytest.raises(NotBuiltYet, match="jobs are not built yet"):
-        tool(effect="read", roles="anyone", job=True)
     with pytest.raises(NotBuiltYet, match="policies are not built yet"):
         Gateway([with_model], policies="policies/")
-    with pytest.raises(NotBuiltYet, match="Postgres is not built yet"):
-        Gateway([with_model], store="postgresql://localhost/db")
 
 
 @pytest.mark.req("M1.10")

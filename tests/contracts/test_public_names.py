@@ -75,6 +75,7 @@ GOLDEN = [
     "ImageBlock",
     "InternalHost",
     "LOOPBACK",
+    "Job",
     "Limits",
     "Money",
     "MoneyRange",
@@ -204,6 +205,9 @@ async def test_every_port_that_a_gateway_takes_has_a_fake() -> None:
         "agents",
         "session",
         "session_idle",
+        "jobs",
+        "retention",
+        "telemetry",
     }
     assert taken == {"store", *settings}
     async with gateway:

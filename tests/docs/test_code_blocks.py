@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from toolgate.config import auth, notify, overrides, sections, server
+from toolgate.config import auth, notify, overrides, sections, server, telemetry
+from toolgate.domain.retention import SHORTEST
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -152,8 +153,10 @@ def test_every_key_of_the_configuration_is_documented() -> None:
         *sections.NOT_BUILT,
         *sections.SECTIONS,
         *sections.LIMITS,
+        *SHORTEST,
         *(name.removeprefix("oidc.") for name in auth.READERS),
         *notify.KEYS,
         *server.KEYS,
+        *telemetry.KEYS,
     }
     assert [key for key in sorted(keys) if f"{key}`" not in page and f"[{key}" not in page] == []

@@ -135,7 +135,6 @@ async def open_desk(
         await gateway.call("read_order", {"order_id": 1}, caller=LEO)
         office = open_office(gateway, replace(SETTINGS, **changed), monotonic=clock.monotonic)
         metrics = Metrics()
-        await metrics.begin(gateway)
         app = build_app(
             office,
             routes=[*routes_of(seen), *routes],

@@ -187,14 +187,14 @@ def test_a_signal_ends_the_server_well_while_a_call_is_on_its_way(tmp_path: Path
 
 
 @contextmanager
-def calling(folder: Path) -> Iterator[tuple[Served, socket.socket]]:
+def calling(folder: Path, *words: str) -> Iterator[tuple[Served, socket.socket]]:
     """A server whose tool runs, for a client that waits, until the test opens `may_end` to write."""
     (folder / "held.py").write_text(HOLDING_TOOL)
     (folder / "toolgate.toml").write_text('tools = ["held:tools"]\nstore = "sqlite:///gate.db"\n')
     for name in ("began", "may_end"):
         os.mkfifo(folder / name)
     token = ran("tokens", "create", "--id", "ana", "--roles", "support", folder=folder).stdout.split()[0]
-    with served(folder) as server, connected(server.base) as connection:
+    with served(folder, *words) as server, connected(server.base) as connection:
         body = b'{"arguments": {"order_id": 1}, "workflow_id": "w1"}'
         head = (
             f"POST /v1/tools/hold/calls HTTP/1.1\r\nHost: {server.base.removeprefix('http://')}\r\n"

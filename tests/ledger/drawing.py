@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from tests.ledger import rows as make
-from toolgate.domain.commands import Lapse, Renew
+from toolgate.domain.commands import BeginJob, CancelJob, EndJob, Lapse, MoveJob, Renew
 from toolgate.domain.lifecycle import ApprovalCause, EffectCause
 
 if TYPE_CHECKING:
@@ -43,7 +43,15 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(make.deny, ids, voters),
     st.builds(make.end, ids, st.sampled_from([ApprovalCause.LAPSED, ApprovalCause.WITHDRAWN])),
     st.builds(make.dispatch, ids, required=st.none() | requirements, owner=owners),
-    st.builds(Lapse, ids, owners),
+    st.builds(lambda call_id: make.dispatch(call_id, job=make.job_row(call_id)), ids),
+    st.builds(Lapse, ids, owners, st.booleans()),
+    st.builds(make.queue, ids, st.none() | keys, rerun=st.booleans(), caller_id=callers),
+    st.builds(BeginJob, ids, owners, leases, st.sampled_from([b"digest", b"stale"])),
+    st.builds(EndJob, ids, owners, st.sampled_from(["permission_denied", "contract_changed", "timeout"])),
+    st.builds(CancelJob, ids, callers, st.just("no longer needed")),
+    st.builds(
+        MoveJob, ids, owners, st.sampled_from([1.0, 2.5]), st.none() | st.just(4.0), st.none() | st.just("on")
+    ),
     st.builds(
         make.resolve,
         ids,

@@ -20,6 +20,7 @@ from toolgate.domain.commands import (
     Resolve,
     Settle,
 )
+from toolgate.domain.jobs import STARTED, job_id_of
 from toolgate.domain.lifecycle import ApprovalCause, ApprovalState, EffectCause, EffectState
 from toolgate.domain.rows import (
     RUNNING,
@@ -27,6 +28,7 @@ from toolgate.domain.rows import (
     CallRow,
     ClaimRow,
     Event,
+    JobRow,
     SealedRow,
     TokenRow,
 )
@@ -176,6 +178,42 @@ def intend(call_id: str = "call_1", key: bytes | None = None, **changed: Any) ->
     return Intend(row, claim, sealed_row(call_id), event_of(row))
 
 
+def job_row(call_id: str = "call_1", **changed: Any) -> JobRow:
+    """A job of Maya's that may not run again once it was lost."""
+    row = JobRow(
+        job_id=job_id_of(call_id),
+        call_id=call_id,
+        tenant="acme",
+        tool="refund",
+        caller_id=REQUESTER,
+        queue="refund/acme",
+        priority=0,
+        not_before=NOW,
+        created_at=NOW,
+        timeout_us=60 * SECOND,
+        rerun=False,
+    )
+    return row._replace(**changed)
+
+
+def queued_row(call_id: str = "call_1", **changed: Any) -> CallRow:
+    """A call whose job waits for a worker."""
+    return call_row(call_id, **{"status": STARTED, "effect_state": None, "lease_until": 0, **changed})
+
+
+def queue(
+    call_id: str = "call_1", key: bytes | None = None, *, rerun: bool = False, **changed: Any
+) -> Intend:
+    """A job put into its queue, with a claim of ``key`` if there is one."""
+    asked = intend(call_id, key, **changed)
+    row = queued_row(call_id, key_mac=key, caller_id=asked.call.caller_id)
+    return asked._replace(
+        call=row,
+        event=event_of(row, "job_started"),
+        job=job_row(call_id, rerun=rerun, caller_id=row.caller_id),
+    )
+
+
 def draft(
     call_id: str = "call_1",
     key: bytes = b"key",
@@ -220,10 +258,11 @@ def dispatch(
     required: Requirement | None = None,
     owner: str = OWNER,
     lease_until: int = LEASE,
+    job: JobRow | None = None,
 ) -> Dispatch:
     """Consume the approval."""
     floor = required or Requirement(reason="", approvers=())
-    return Dispatch(call_id, f"appr_{call_id}", owner, lease_until, digest, floor)
+    return Dispatch(call_id, f"appr_{call_id}", owner, lease_until, digest, floor, job)
 
 
 def approve(

@@ -11,15 +11,31 @@ from hypothesis import strategies as st
 
 from tests.ledger import rows as make
 from tests.ledger.drawing import COMMANDS
-from toolgate.domain.commands import Dispatch, Done, Intend, NotAllowed, Rehold, Superseded, Taken
+from toolgate.domain.commands import (
+    BeginJob,
+    CancelJob,
+    Dispatch,
+    Done,
+    EndJob,
+    Intend,
+    Lapse,
+    NotAllowed,
+    Rehold,
+    Superseded,
+    Taken,
+)
+from toolgate.domain.jobs import STARTED, state_of
 from toolgate.domain.ledger import decide
 from toolgate.domain.lifecycle import (
     APPROVAL_TRANSITIONS,
     EFFECT_TRANSITIONS,
+    JOB_TRANSITIONS,
     ApprovalCause,
     ApprovalState,
     EffectCause,
     EffectState,
+    JobCause,
+    JobState,
     diagrams,
     is_open,
     is_settled,
@@ -32,6 +48,7 @@ from toolgate.domain.rows import (
     ByApprovalAndKey,
     ByCall,
     ByGrant,
+    ByJob,
     ByKey,
     ByNotice,
     ByToken,
@@ -40,6 +57,7 @@ from toolgate.domain.rows import (
     ClaimRow,
     Event,
     Found,
+    JobRow,
     NewCall,
 )
 
@@ -62,7 +80,7 @@ def rows_around(draw: st.DrawFn, command: Command) -> Found:
     match subject:
         case ByKey():
             call_id = "call_9"
-        case ByCall(call_id):
+        case ByCall(call_id) | ByJob(call_id):
             pass
         case ByApproval(approval_id) | ByApprovalAndKey(approval_id, _):
             call_id = approval_id.removeprefix("appr_")
@@ -79,7 +97,12 @@ def rows_around(draw: st.DrawFn, command: Command) -> Found:
         lease_until=draw(st.sampled_from([0, make.NOW, make.LEASE])),
         approval_id=f"appr_{call_id}" if held else None,
         incident=draw(st.sampled_from([None, "an earlier one"])),
+        effect=draw(st.sampled_from(["read", "write"])),
     )
+    job = None
+    if draw(st.booleans()):
+        call = call._replace(status=draw(st.sampled_from([STARTED, "pending_approval", "succeeded"])))
+        job = _job(draw, call_id) if isinstance(subject, ByJob) else None
     approval = make.approval_row(
         call_id,
         state=draw(st.sampled_from(ApprovalState)),
@@ -90,7 +113,23 @@ def rows_around(draw: st.DrawFn, command: Command) -> Found:
     )
     claim = make.claim_row(subject.key_mac, call_id) if isinstance(subject, ByKey) else None
     return Found(
-        claim=claim, call=call, approval=approval if held else None, votes=tuple(votes) if held else ()
+        claim=claim,
+        call=call,
+        approval=approval if held else None,
+        votes=tuple(votes) if held else (),
+        job=job,
+    )
+
+
+def _job(draw: st.DrawFn, call_id: str) -> JobRow:
+    begun = draw(st.sampled_from([None, make.NOW - 90 * make.SECOND, make.NOW]))
+    return make.job_row(
+        call_id,
+        rerun=draw(st.booleans()),
+        not_before=draw(st.sampled_from([make.NOW, make.LEASE])),
+        started_at=begun,
+        attempts=0 if begun is None else 1,
+        cancel_at=draw(st.sampled_from([None, make.NOW])),
     )
 
 
@@ -124,18 +163,53 @@ def test_an_effect_moves_only_along_its_table(met: tuple[Command, Found], now: i
     decision = decide(command, found, now)
 
     for before, after in effect_moves(decision, found):
-        if before is NOT_INTENDED:
+        if before is NOT_INTENDED and isinstance(command, BeginJob | EndJob | CancelJob):
+            assert found.call is not None
+            assert found.call.status == STARTED
+            assert (after is EffectState.INTENDED) <= isinstance(command, BeginJob)
+        elif before is NOT_INTENDED:
             # The intent of a held call and the consumption of its approval are one transition.
             assert isinstance(command, Dispatch)
             assert after is EffectState.INTENDED
             assert (ApprovalState.APPROVED, ApprovalState.CONSUMED) in approval_moves(decision, found)
         elif after is NOT_INTENDED:
-            # The business asked for a person before any effect: the intent ends, and the call is held.
-            assert isinstance(command, Rehold)
+            # The business asked for a person before any effect: the intent ends, and the call is held. Or it is a
+            # job whose worker died, and that may run again.
+            again = isinstance(command, Lapse) and found.job is not None and found.job.rerun
+            assert isinstance(command, Rehold) or again
             assert before is EffectState.INTENDED
         else:
             assert after in EFFECT_TRANSITIONS[before].values()
             assert not is_settled(before) or (found.call is not None and found.call.incident is not None)
+
+
+@pytest.mark.req("M7.7")
+@given(met=MET, now=TIMES)
+@settings(max_examples=400)
+def test_a_job_moves_only_along_its_table(met: tuple[Command, Found], now: int) -> None:
+    command, found = met
+    if found.job is None or found.call is None:
+        return
+    before = state_of(found.call)
+
+    for row in decide(command, found, now).rows:
+        if isinstance(row, CallChanged) and state_of(row.row) is not before:
+            assert state_of(row.row) in JOB_TRANSITIONS[before].values()
+            assert before is not JobState.ENDED
+
+
+@pytest.mark.req("M7.7")
+@given(met=MET, now=TIMES)
+@settings(max_examples=400)
+def test_a_job_runs_again_only_where_its_contract_allows_it(met: tuple[Command, Found], now: int) -> None:
+    command, found = met
+    if found.job is None or found.call is None:
+        return
+
+    for row in decide(command, found, now).rows:
+        if isinstance(row, CallChanged) and row.row.status == STARTED:
+            assert found.job.rerun
+            assert isinstance(command, Lapse)
 
 
 @given(met=MET, now=TIMES)
@@ -282,11 +356,17 @@ def test_every_state_can_be_reached_and_every_cause_has_a_use() -> None:
     ] == [(ApprovalState.PENDING, ApprovalCause.EDITED)]
     assert {cause for exits in EFFECT_TRANSITIONS.values() for cause in exits} == set(EffectCause)
     assert {cause for exits in APPROVAL_TRANSITIONS.values() for cause in exits} == set(ApprovalCause)
+    assert {cause for exits in JOB_TRANSITIONS.values() for cause in exits} == set(JobCause)
+    assert {after for exits in JOB_TRANSITIONS.values() for after in exits.values()} == set(JobState)
 
 
 @pytest.mark.parametrize(
     ("name", "start", "table"),
-    [("effect", "intended", EFFECT_TRANSITIONS), ("approval", "pending", APPROVAL_TRANSITIONS)],
+    [
+        ("effect", "intended", EFFECT_TRANSITIONS),
+        ("approval", "pending", APPROVAL_TRANSITIONS),
+        ("job", "queued", JOB_TRANSITIONS),
+    ],
 )
 def test_the_diagram_has_the_transitions_of_its_table_and_no_other(
     name: str, start: str, table: dict[str, dict[str, str]]

@@ -28,3 +28,21 @@ class SystemClock:
     async def sleep(self, delay: float) -> None:
         """Wait ``delay`` seconds."""
         await asyncio.sleep(delay)
+
+
+class DatabaseClock(SystemClock):
+    """The time of the database that several machines share, reckoned by this machine's clock.
+
+    Leases and expiries that one replica writes are judged by another; so all of them count in the database's time,
+    and how wrong a machine's own clock is does not matter.
+
+    Args:
+        offset: how far the database's clock is ahead of this machine's (µs), as last seen.
+    """
+
+    def __init__(self, offset: Callable[[], int]) -> None:
+        self._offset = offset
+
+    def now(self) -> int:
+        """Microseconds since the epoch, UTC, as the database would say."""
+        return super().now() + self._offset()

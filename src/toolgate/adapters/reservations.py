@@ -1,4 +1,4 @@
-"""Rates, slots and breakers of one process, in memory. Thread-safe: loops and threads share them.
+"""Rates, slots and breakers, in memory, or shared where replicas count together. Loops and threads may use them.
 
 Rates are GCRA (generic cell rate algorithm): one timestamp a key, no timers. Keys whose allowance is
 whole again are forgotten, so memory follows the callers of the last minute and not of the last year.
@@ -7,13 +7,14 @@ whole again are forgotten, so memory follows the callers of the last minute and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from toolgate.domain.contract import Contract
-    from toolgate.domain.limits import Limits, Rate
+    from toolgate.domain.limits import Breaker, Limits, Rate
+    from toolgate.ports import SharedLimits
 
 _SWEEP_AT = 10_000
 _ROUNDING = 1e-9
@@ -29,6 +30,10 @@ class _BreakerState:
 
 def _nothing_to_return() -> None:
     """The passage of a closed breaker."""
+
+
+def _nobody_to_tell(tool: str, wait: float | None) -> None:
+    """Where a process counts for itself."""
 
 
 class ProcessReservations:
@@ -60,6 +65,8 @@ class ProcessReservations:
         self._processes = 0
         self._by_tool: dict[str, int] = {}
         self._breakers: dict[str, _BreakerState] = {}
+        self.turned: Callable[[str, float | None], object] = _nobody_to_tell
+        """Called when a breaker opened for so many seconds, or closed (None)."""
 
     def spend(self, key: tuple[str, ...], rate: Rate) -> float:
         """Take one from ``rate``: 0 if there was one, else the seconds until there is."""
@@ -138,11 +145,69 @@ class ProcessReservations:
             return
         if healthy:
             if contract.name in self._breakers:
-                self._breakers.pop(contract.name, None)
+                closed = self._breakers.pop(contract.name, None)
+                if closed is not None and closed.failures >= contract.breaker.failures:
+                    self.turned(contract.name, None)
             return
         with self._lock:
             state = self._breakers.setdefault(contract.name, _BreakerState())
             state.failures += 1
             state.trial = None
-            if state.failures >= contract.breaker.failures:
+            opens = state.failures >= contract.breaker.failures
+            if opens:
                 state.open_until = self._monotonic() + contract.breaker.cooldown
+        if opens:
+            self.turned(contract.name, contract.breaker.cooldown)
+
+    def follow(self, tool: str, wait: float | None, *, breaker: Breaker) -> None:
+        """The breaker of ``tool`` opened elsewhere, ``wait`` seconds of it are left; or it closed (None)."""
+        with self._lock:
+            state = self._breakers.get(tool)
+            if wait is None:
+                if state is not None and state.failures >= breaker.failures:
+                    del self._breakers[tool]
+                return
+            state = state or self._breakers.setdefault(tool, _BreakerState())
+            state.failures = max(state.failures, breaker.failures)
+            state.open_until = self._monotonic() + min(wait, breaker.cooldown)
+            state.trial = None
+
+
+class SharedReservations:
+    """The same, where replicas count rates together and tell each other which breakers opened.
+
+    A breaker counts what happens in its own process, so it opens after that many failures in a row of one replica; the
+    others follow within a second. Once the cooldown is over, each replica lets one call try. Slots are each process's.
+
+    Args:
+        own: what this process counts by itself; its ``turned`` is set.
+        known: the contracts of this gateway by name; what others say of other tools is not kept.
+    """
+
+    def __init__(self, own: ProcessReservations, shared: SharedLimits, known: Mapping[str, Contract]) -> None:
+        self._own = own
+        self._shared = shared
+        self._known = known
+        own.turned = shared.tell
+        shared.follow(self._heard)
+
+    def spend(self, key: tuple[str, ...], rate: Rate) -> Awaitable[float]:
+        """Take one from ``rate``, over all replicas."""
+        return self._shared.spend(key, rate)
+
+    def take_slot(self, contract: Contract) -> Callable[[], None] | None:
+        """A slot of this process; None when any that it needs is full."""
+        return self._own.take_slot(contract)
+
+    def pass_breaker(self, contract: Contract) -> Callable[[], None] | float:
+        """Passage, or the seconds to wait."""
+        return self._own.pass_breaker(contract)
+
+    def note(self, contract: Contract, *, healthy: bool) -> None:
+        """Tell the tool's breaker how a run ended."""
+        self._own.note(contract, healthy=healthy)
+
+    def _heard(self, tool: str, wait: float | None) -> None:
+        contract = self._known.get(tool)
+        if contract is not None and contract.breaker is not None:
+            self._own.follow(tool, wait, breaker=contract.breaker)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from toolgate.config.consent import tightened_approval
+from toolgate.config.jobs import read_job
 from toolgate.config.problems import Where
 from toolgate.config.sections import byte_size, duration, names, parsed, rate, table, text, whole
 from toolgate.domain.caller import ANYONE
@@ -35,14 +36,9 @@ def tightened(contract: Contract, given: Mapping[str, Any], where: Where, *, res
 
     Raises:
         ConfigurationError: for a key that is unknown or the author's, a value that cannot be used or loosens.
-        NotBuiltYet: for ``job``.
     """
     for key, value in given.items():
         inner = where.below(key)
-        if key == "job":
-            raise inner.not_built(
-                "jobs are not built yet; give the tool a longer timeout in the code meanwhile"
-            )
         if key in AUTHORS:
             raise inner.wrong("only the code says this; change the tool itself")
         if key == "result_size":
@@ -50,7 +46,7 @@ def tightened(contract: Contract, given: Mapping[str, Any], where: Where, *, res
         elif key in KEYWORDS:
             changes = KEYWORDS[key](contract, value, inner)
         else:
-            raise inner.unknown({*KEYWORDS, *AUTHORS, "result_size", "job"})
+            raise inner.unknown({*KEYWORDS, *AUTHORS, "result_size"})
         contract = _changed(contract, changes, inner)
     return contract
 
@@ -136,6 +132,27 @@ def _concurrency(contract: Contract, value: Any, where: Where) -> Changes:
             where, f"{chosen} runs at once are more than the tool's own {own}", f"write at most {own}"
         )
     return {"concurrency": chosen}
+
+
+def _job(contract: Contract, value: Any, where: Where) -> Changes:
+    """A tool becomes a job, or its queue gets narrower."""
+    own = contract.job
+    chosen = read_job(value, where, own)
+    if own is None:
+        return {"job": chosen}
+    if chosen is None:
+        raise looser(where, "the tool runs as a job", "take this key out")
+    if own.concurrency is not None and (chosen.concurrency or own.concurrency) > own.concurrency:
+        raise looser(
+            where,
+            f"{chosen.concurrency} at once are more than the tool's own {own.concurrency}",
+            f"write at most {own.concurrency}",
+        )
+    if own.rate is not None and chosen.rate is not None and not _within(chosen.rate, own.rate):
+        raise looser(
+            where, f"{chosen.rate} is more than the tool's own {own.rate}", f"write at most {own.rate}"
+        )
+    return {"job": chosen}
 
 
 def _breaker(contract: Contract, value: Any, where: Where) -> Changes:
@@ -271,6 +288,7 @@ KEYWORDS: Final[Mapping[str, Callable[[Contract, Any, Where], Changes]]] = Mappi
         "honours_key": _honours_key,
         "horizon": _horizon,
         "isolation": _isolation,
+        "job": _job,
         "owner": _owner,
         "rate_limit": _rate_limit,
         "result_trust": _result_trust,

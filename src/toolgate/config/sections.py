@@ -12,19 +12,23 @@ from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 from toolgate.config.problems import Source, Where
-from toolgate.domain.duration import seconds
+from toolgate.domain.duration import seconds, spoken
 from toolgate.domain.errors import ContractError
 from toolgate.domain.limits import Rate, size
+from toolgate.domain.retention import SHORTEST
 
 T = TypeVar("T")
 
 NOT_BUILT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "policies": "declarative policies are not built yet; use roles= and authorize= of @tool",
-        "retention": "retention is not built yet: everything is kept; take the section out",
     }
 )
 """Designed, and an error until it is there: a setting is never silently ignored."""
+
+
+FOREVER: Final = "forever"
+"""What a retention says that removes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Sections:
 
     tools: Given[tuple[str, ...]] | None = None
     store: Given[str] | None = None
+    keys: Given[str] | None = None
     deps: Given[str] | None = None
     callers: Given[str] | None = None
     may_decide: Given[str] | None = None
@@ -53,6 +58,9 @@ class Sections:
     limits: dict[str, Given[Any]] = field(default_factory=dict)
     overrides: list[Given[Mapping[str, Any]]] = field(default_factory=list)
     upstreams: Given[Any] | None = None
+    retention: dict[str, Given[float | None]] = field(default_factory=dict)
+    telemetry: Given[Any] | None = None
+    jobs: Given[Any] | None = None
 
 
 def read_sections(document: Mapping[str, Any], source: Source) -> Sections:
@@ -143,6 +151,15 @@ def _store(sections: Sections, value: Any, where: Where) -> None:
     sections.store = Given(where, text(value, where, example="sqlite:///toolgate.db"))
 
 
+def _keys(sections: Sections, value: Any, where: Where) -> None:
+    said = text(value, where, example="file:toolgate.keys")
+    if not said.startswith("file:") or said == "file:":
+        raise where.wrong(
+            "name the file that holds them, as in 'file:toolgate.keys'; a key is never written here"
+        )
+    sections.keys = Given(where, said.removeprefix("file:"))
+
+
 def _deps(sections: Sections, value: Any, where: Where) -> None:
     sections.deps = Given(where, text(value, where, example="support_desk.tools:deps"))
 
@@ -210,10 +227,39 @@ def _limits(sections: Sections, value: Any, where: Where) -> None:
         sections.limits[key] = Given(inner, LIMITS[key](item, inner))
 
 
+def _telemetry(sections: Sections, value: Any, where: Where) -> None:
+    sections.telemetry = Given(where, value)
+
+
+def _jobs(sections: Sections, value: Any, where: Where) -> None:
+    sections.jobs = Given(where, value)
+
+
+def _retention(sections: Sections, value: Any, where: Where) -> None:
+    for key, item in table(value, where, example='[retention], and below it: calls = "90d"').items():
+        inner = where.below(key)
+        if key not in SHORTEST:
+            raise inner.unknown(SHORTEST)
+        sections.retention[key] = Given(inner, _kept_for(item, inner, SHORTEST[key]))
+
+
+def _kept_for(value: Any, where: Where, shortest: float) -> float | None:
+    """Seconds; None for ever."""
+    if value == FOREVER:
+        return None
+    if not isinstance(value, int | float | str):
+        raise where.wrong(f"write a duration ('90d'), or '{FOREVER}'")
+    kept = parsed(lambda given: seconds(given, of="duration"), value, where)
+    if kept < shortest:
+        raise where.wrong(f"nothing is removed before {spoken(shortest)} have passed; write that or more")
+    return kept
+
+
 SECTIONS: Final[Mapping[str, Callable[[Sections, Any, Where], None]]] = MappingProxyType(
     {
         "tools": _tools,
         "store": _store,
+        "keys": _keys,
         "deps": _deps,
         "callers": _callers,
         "may_decide": _may_decide,
@@ -224,5 +270,8 @@ SECTIONS: Final[Mapping[str, Callable[[Sections, Any, Where], None]]] = MappingP
         "limits": _limits,
         "server": _server,
         "upstreams": _upstreams,
+        "retention": _retention,
+        "telemetry": _telemetry,
+        "jobs": _jobs,
     }
 )

@@ -15,12 +15,14 @@ from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from toolgate.config.problems import Where
-from toolgate.config.sections import Given, byte_size, names, table, text
+from toolgate.config.sections import Given, byte_size, duration, names, table, text
 
 _ADDRESS: Final = re.compile(r"(?:(?P<host>[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):)?(?P<port>\d{1,5})")
 _MOST_PORT: Final = 65_535
 _SMALLEST_BODY: Final = 1024
 _LARGEST_BODY: Final = 64 * 1024 * 1024
+_LONGEST_DRAIN: Final = 300.0
+"""Seconds."""
 
 
 class Address(NamedTuple):
@@ -47,6 +49,7 @@ class Server:
     trusted_proxies: Given[tuple[IPv4Network | IPv6Network, ...]] | None = None
     metrics: Given[Literal["protected", "public"]] | None = None
     body_limit: Given[int] | None = None
+    drain: Given[float] | None = None
 
 
 def read_address(said: str) -> Address | None:
@@ -110,6 +113,13 @@ def _body_limit(value: Any, where: Where) -> int:
     return limit
 
 
+def _drain(value: Any, where: Where) -> float:
+    found = duration(value, where)
+    if found > _LONGEST_DRAIN:
+        raise where.wrong(f"write at most {_LONGEST_DRAIN:g} seconds")
+    return found
+
+
 KEYS: Final[Mapping[str, Callable[[Any, Where], Any]]] = MappingProxyType(
     {
         "listen": _listen,
@@ -117,6 +127,7 @@ KEYS: Final[Mapping[str, Callable[[Any, Where], Any]]] = MappingProxyType(
         "trusted_proxies": _trusted_proxies,
         "metrics": _metrics,
         "body_limit": _body_limit,
+        "drain": _drain,
     }
 )
 

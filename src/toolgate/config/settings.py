@@ -6,6 +6,7 @@ an earlier one demands. Nothing is imported or opened before it is asked for. No
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from toolgate.config.auth import AuthSettings, read_agents, read_auth
 from toolgate.config.consent import with_default_expiry
 from toolgate.config.imports import import_object
+from toolgate.config.jobs import JobSettings, read_jobs
 from toolgate.config.notify import SinkSettings, read_sinks
 from toolgate.config.overrides import tightened
 from toolgate.config.places import lines_of
@@ -22,10 +24,12 @@ from toolgate.config.problems import Source, Where
 from toolgate.config.references import resolve
 from toolgate.config.sections import Given, Sections, read_sections
 from toolgate.config.server import Server, read_server
+from toolgate.config.telemetry import TelemetrySettings, read_telemetry
 from toolgate.config.upstreams import UpstreamSettings, read_upstreams
 from toolgate.domain.approval import DEFAULT_EXPIRY
 from toolgate.domain.errors import ConfigurationError
 from toolgate.domain.limits import Limits
+from toolgate.domain.retention import NOTHING_SAID, Retention
 from toolgate.domain.tool import Tool
 
 if TYPE_CHECKING:
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 
 DEFAULT_FILE: Final = "toolgate.toml"
 _SQLITE: Final = "sqlite:///"
+_POSTGRES: Final = ("postgresql://", "postgres://")
+KEYS_VARIABLE: Final = "TOOLGATE_KEYS_FILE"
+_DEFAULT_KEYS: Final = "toolgate.keys"
 _MAX_FILE: Final = 1024 * 1024
 
 
@@ -42,12 +49,14 @@ _MAX_FILE: Final = 1024 * 1024
 class Settings:
     """A configuration that was read and checked. What it names is imported by the method of its key.
 
-    ``store`` may come from a secret and is not part of the repr; it is None where no file says one.
+    ``store`` may come from a secret and is not part of the repr; it is None where no file says one. ``keys`` is the
+    file of the keys, None for the one beside a SQLite database.
     """
 
     files: tuple[Path, ...]
     limits: Limits
     store: str | None = field(repr=False)
+    keys: Path | None
     expires_in: Given[float] | None
     tool_paths: Given[tuple[str, ...]] | None
     deps_path: Given[str] | None
@@ -60,6 +69,9 @@ class Settings:
     agents: Mapping[str, str] = field(default_factory=dict)
     server: Server = field(default_factory=Server)
     upstreams: tuple[UpstreamSettings, ...] = ()
+    retention: Retention = NOTHING_SAID
+    telemetry: TelemetrySettings | None = None
+    jobs: JobSettings = field(default_factory=JobSettings)
 
     def tools(self) -> list[Tool[Any, Any]]:
         """The tools of every list that ``tools`` names, tightened by the overrides. Those of upstreams are not here.
@@ -130,17 +142,20 @@ def load_settings(*files: str | Path) -> Settings:
     limits: dict[str, Given[Any]] = {}
     auth: dict[str, Given[Any]] = {}
     agents: dict[str, Given[Any]] = {}
+    retention: dict[str, Given[float | None]] = {}
     for sections in said:
         limits |= sections.limits
         auth |= sections.auth
         agents |= sections.agents
+        retention |= sections.retention
     return Settings(
         files=paths,
         limits=Limits(
             **{key: given.value for key, given in limits.items()},
             approval_expires_in=expiry.value if expiry else DEFAULT_EXPIRY,
         ),
-        store=_store(_last(sections.store for sections in said)),
+        store=(store := _store(_last(sections.store for sections in said))),
+        keys=_keys(_last(sections.keys for sections in said), store, paths[0]),
         expires_in=expiry,
         tool_paths=_last(sections.tools for sections in said),
         deps_path=_last(sections.deps for sections in said),
@@ -149,10 +164,13 @@ def load_settings(*files: str | Path) -> Settings:
         overrides=tuple(override for sections in said for override in sections.overrides),
         upstreams=read_upstreams([sections.upstreams for sections in said if sections.upstreams is not None]),
         server=read_server([sections.server for sections in said if sections.server is not None]),
+        telemetry=read_telemetry([sections.telemetry for sections in said if sections.telemetry is not None]),
+        jobs=read_jobs([sections.jobs for sections in said if sections.jobs is not None]),
         sinks=read_sinks(_last(sections.notify for sections in said)),
         auth=read_auth(auth),
         auth_is_said=any(sections.auth_is_said for sections in said),
         agents=read_agents(agents),
+        retention=Retention(**{key: given.value for key, given in retention.items()}),
     )
 
 
@@ -204,14 +222,29 @@ def _store(given: Given[str] | None) -> str | None:
     if given is None:
         return None
     url = resolve(given.value, given.where)
-    if url.startswith(("postgresql://", "postgres://")):
-        raise given.where.not_built("Postgres is not built yet; write 'sqlite:///toolgate.db'")
+    if url.startswith(_POSTGRES):
+        return url
     if url in {"memory", "memory://"}:
         return "memory"
     path = url.removeprefix(_SQLITE)
     if not url.startswith(_SQLITE) or not path:
-        raise given.where.wrong("this is no store; write 'sqlite:///toolgate.db', or 'memory'")
+        raise given.where.wrong(
+            "this is no store; write 'sqlite:///toolgate.db', 'postgresql://user@host/database', or 'memory'"
+        )
     return f"{_SQLITE}{given.where.source.folder / path}"
+
+
+def _keys(given: Given[str] | None, store: str | None, first: Path) -> Path | None:
+    """The file of the keys: as a file says it; for Postgres else as the environment does, else beside the first file.
+
+    None: beside the database's own file.
+    """
+    if given is not None:
+        return given.where.source.folder / given.value
+    if store is None or not store.startswith(_POSTGRES):
+        return None
+    elsewhere = os.environ.get(KEYS_VARIABLE)
+    return Path(elsewhere) if elsewhere else first.parent / _DEFAULT_KEYS
 
 
 def _listed(path: str, where: Where) -> Sequence[Tool[Any, Any]]:

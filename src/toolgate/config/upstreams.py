@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
+from toolgate.config.jobs import read_job
 from toolgate.config.overrides import KEYWORDS as TIGHTENING
 from toolgate.config.overrides import Changes, read_retries
 from toolgate.config.problems import Where
@@ -148,6 +149,10 @@ def _result_size(contract: Contract, value: Any, where: Where) -> Changes:  # no
     return {"result_size": byte_size(value, where)}
 
 
+def _job(contract: Contract, value: Any, where: Where) -> Changes:
+    return {"job": read_job(value, where, contract.job)}
+
+
 def _yes_or_no(value: Any, where: Where) -> bool:
     if not isinstance(value, bool):
         raise where.wrong("write true or false")
@@ -179,6 +184,7 @@ CONTRACT_KEYS: Final[Mapping[str, Callable[[Contract, Any, Where], Changes]]] = 
         "honours_key": _honours_key,
         "retries": _retries,
         "approval_waiver": _approval_waiver,
+        "job": _job,
         "result_size": _result_size,
     }
 )
@@ -189,9 +195,7 @@ OWN_KEYS: Final = frozenset({"name", "description", "error_effect", "enabled"})
 _NOT_FOR_ALL: Final = frozenset(
     {"idempotency", "title", "name", "description", "sensitive", "approval_waiver"}
 )
-_CODES: Final = frozenset(
-    {"authorize", "preview", "raises", "reconcile", "version", "isolation", "horizon", "job"}
-)
+_CODES: Final = frozenset({"authorize", "preview", "raises", "reconcile", "version", "isolation", "horizon"})
 
 
 # --- one upstream ---------------------------------------------------------------------------------------------

@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from toolgate.domain.errors import StoreInDoubt, StoreUnavailable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from toolgate.domain.audit import StoredRecord
     from toolgate.domain.commands import Answer, Command
+    from toolgate.domain.retention import Prune, Pruned, TrailCut
     from toolgate.domain.rows import (
         ApprovalRow,
         CallRow,
         DeliveryRow,
         Found,
         GrantRow,
+        JobRow,
         NoticeRow,
         RevisionRow,
         SealedRow,
         Subject,
         TokenRow,
     )
-    from toolgate.ports import ApprovalFilter, CallFilter, CallPage, Change, Store
+    from toolgate.ports import ApprovalFilter, CallFilter, CallPage, Change, JobFilter, JobPage, Store
 
 How: TypeAlias = Literal["refuse", "doubt", "hang"]
 When: TypeAlias = Literal["before", "after"]
@@ -203,6 +205,14 @@ class FaultyStore:
         """Calls, newest first."""
         return await self._readable().calls(wanted)
 
+    async def job(self, job_id: str) -> JobRow | None:
+        """The job of this id."""
+        return await self._readable().job(job_id)
+
+    async def jobs(self, wanted: JobFilter) -> JobPage:
+        """Jobs, newest first."""
+        return await self._readable().jobs(wanted)
+
     async def approvals(self, wanted: ApprovalFilter) -> Sequence[ApprovalRow]:
         """Approvals, oldest first where only open ones are asked for, else newest first."""
         return await self._readable().approvals(wanted)
@@ -288,6 +298,26 @@ class FaultyStore:
     async def now(self) -> int:
         """The store's time, microseconds since the epoch."""
         return await self._readable().now()
+
+    def watch(self, wake: Callable[[], object], *, elsewhere: bool = False) -> Callable[[], None]:
+        """Call ``wake`` when something was committed."""
+        return self.inner.watch(wake, elsewhere=elsewhere)
+
+    async def prune(self, batch: Prune, *, dry: bool = False) -> Pruned:
+        """Remove one bounded batch."""
+        return await self._readable().prune(batch, dry=dry)
+
+    async def oldest(self, before: int, *, limit: int = 10_000) -> TrailCut | None:
+        """The oldest records of the trail."""
+        return await self._readable().oldest(before, limit=limit)
+
+    async def turn(self, name: str, *, every: float) -> bool:
+        """Whether the work of this name is the caller's to do now."""
+        return await self._readable().turn(name, every=every)
+
+    async def turn_taken(self, name: str) -> int | None:
+        """When the last turn of this name was taken."""
+        return await self._readable().turn_taken(name)
 
 
 def _let_go(held: asyncio.Future[None]) -> None:

@@ -1,0 +1,1 @@
+"""Small runnable examples. Each folder has a README that was carried out."""
