@@ -20,13 +20,15 @@ from typing import Any
 from tests.crash import business as desk
 from tests.crash.business import AGENT, AUDITOR, BOSS, TIMEOUT, TOOLS, Business
 from tests.crash.clocks import HOUR, BriskClock, SharedClock
+from tests.crash.postgres_taps import tap_postgres
 from tests.people import decide_approval, resolve_call
 from toolgate import Gateway
 from toolgate.adapters.ids import UlidIds
+from toolgate.adapters.stores.postgres.store import PostgresStore
 from toolgate.adapters.stores.sqlite import SqliteStore, connection, writer
-from toolgate.bootstrap import open_keys
+from toolgate.bootstrap.stores import is_postgres, keys_of, sqlite_file
 from toolgate.domain.outcome import Outcome, PendingApproval
-from toolgate.ports import CallFilter
+from toolgate.ports import CallFilter, Store
 from toolgate.testing import CrashPoint, PortTap
 from toolgate.testing.clock import EPOCH
 
@@ -35,6 +37,13 @@ WORKFLOW = "req_1"
 FIRST = "a first write on an empty disk"
 PATIENCE = 20.0
 """Real seconds after which a child that waits for its own gateway has failed."""
+
+
+def ledger_of(folder: Path) -> tuple[str, Path]:
+    """Where the ledger of a folder is, and its keys: beside it in a file, or in the database that the folder names."""
+    named = folder / "dsn"
+    address = named.read_text("utf-8") if named.exists() else f"sqlite:///{folder / 'ledger.db'}"
+    return address, folder / "ledger.db.keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +83,16 @@ class Stage:
     def _gateway(self) -> Gateway:
         clock = self.tap.clock(self.clock)
         ids = self.tap.ids(UlidIds())
-        path = self.folder / "ledger.db"
-        ring = open_keys(path)
-        _tap_the_writer(self.tap)
-        store = SqliteStore(path, boot_id=ids.new("boot"), now=clock.now, ring_id=ring.ring_id)
+        ledger, keys = ledger_of(self.folder)
+        ring = keys_of(ledger, keys)
+        kept: dict[str, Any] = {"boot_id": ids.new("boot"), "now": clock.now, "ring_id": ring.ring_id}
+        store: Store
+        if is_postgres(ledger):
+            tap_postgres(self.tap)
+            store = PostgresStore(ledger, **kept)
+        else:
+            _tap_the_writer(self.tap)
+            store = SqliteStore(sqlite_file(ledger), **kept)
         gateway = Gateway(
             TOOLS,
             store=self.tap.store(store),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.business import AGENT, AUDITOR, BOSS, TOOLS, Business
-from tests.crash.child import ORDER, WORKFLOW, recover
+from tests.crash.child import ORDER, WORKFLOW, ledger_of, recover
 from tests.crash.clocks import LATEST
 from tests.people import decide_approval, resolve_call
 from toolgate import Failed, Gateway, PendingApproval, Refused, Succeeded, Tool, Unknown
@@ -50,9 +50,14 @@ async def survivor(
 ) -> AsyncIterator[Gateway]:
     """A gateway of this process over a child's files, past the child's leases, that keeps house when told."""
     business = Business(folder / "business.db")
-    store = f"sqlite:///{folder / 'ledger.db'}"
+    store, keys = ledger_of(folder)
     async with Gateway(
-        tools, store=store, deps=business.deps(), clock=clock or FakeClock(now=LATEST), housekeeping=None
+        tools,
+        store=store,
+        keys=f"file:{keys}",
+        deps=business.deps(),
+        clock=clock or FakeClock(now=LATEST),
+        housekeeping=None,
     ) as gateway:
         yield gateway
 

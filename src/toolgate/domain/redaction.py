@@ -45,8 +45,11 @@ _UNFIT_FOR_A_DIGEST: Final = "[redacted:sensitive]"
 
 
 def redact_text(text: str, *, max_characters: int = MAX_TEXT) -> str:
-    """`text` fit for a log or an error: known secrets replaced, cut after `max_characters`, valid Unicode."""
-    return scrub(_as_unicode(text), max_characters)
+    """`text` fit for a row, a log or an error: known secrets replaced, cut after `max_characters`, valid Unicode.
+
+    A NUL character becomes a question mark: no text column of Postgres takes one (PostgreSQL, 8.3).
+    """
+    return scrub(_as_unicode(text).replace("\0", "?"), max_characters)
 
 
 class Redactor:

@@ -1,0 +1,1 @@
+"""Gateways and workers as processes on one store: behind a proxy, leaving, killed, stopped and cut off."""
