@@ -533,6 +533,9 @@ class JobEngine(Protocol):
     async def take_over(self) -> int:
         """Put the jobs of processes that died back into their queues, and tell how many. One process at a time."""
 
+    async def over(self, *, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """Jobs that are over and of which it still keeps something, in the order of their ids, behind ``after``."""
+
     async def forget(self, job_ids: Sequence[str]) -> None:
         """Remove what is kept of jobs that are over, with their steps; one that is not over stays."""
 

@@ -1,4 +1,4 @@
-"""A NUL character in words that people, models and authors give: no store is closed by it, and no effect left in doubt."""
+"""A NUL character in words that people, models and authors give closes no store and leaves no effect in doubt."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_a_model_ends_a_job_for_a_reason_with_a_nul(stage: Stage) -> None:
         assert (view.state, view.row.cancel_reason) == ("cancelled", "as?agreed")
 
 
-@pytest.mark.req("M9.4")
+@pytest.mark.req("M3.9")
 async def test_a_decision_for_a_reason_with_a_nul_is_kept(stage: Stage) -> None:
     @tool(effect="write", roles={"support"}, approval=Approval(approvers={"lead"}))
     async def ship() -> None:

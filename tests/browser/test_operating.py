@@ -138,11 +138,11 @@ def test_an_operator_reads_searches_and_verifies_the_trail(house: House, windows
 @pytest.mark.parametrize(
     ("name", "pages"),
     [
-        ("u1", ["Overview", "Calls", "Tools"]),
-        ("ann", ["Inbox", "Grants", "Overview", "Calls", "Tools"]),
-        ("ruth", ["Overview", "Calls", "Unresolved", "Tools", "Audit"]),
-        ("olga", ["Overview", "Calls", "Unresolved", "Tools", "Audit", "Notifications"]),
-        ("ada", ["Overview", "Calls", "Unresolved", "Tools", "Audit", "Notifications", "Tokens"]),
+        ("u1", ["Overview", "Calls", "Jobs", "Tools"]),
+        ("ann", ["Inbox", "Grants", "Overview", "Calls", "Jobs", "Tools"]),
+        ("ruth", ["Overview", "Calls", "Jobs", "Unresolved", "Tools", "Audit"]),
+        ("olga", ["Overview", "Calls", "Jobs", "Unresolved", "Tools", "Audit", "Notifications"]),
+        ("ada", ["Overview", "Calls", "Jobs", "Unresolved", "Tools", "Audit", "Notifications", "Tokens"]),
     ],
 )
 def test_everybody_is_shown_the_pages_that_are_for_them_and_no_others(

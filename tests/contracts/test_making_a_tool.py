@@ -186,6 +186,7 @@ def _raises(words: str, **settings: Any) -> Any:
         _raises("a name is lower case letters", name=""),
         _raises("a name is lower case letters", name="x" * 65),
         _raises("timeout", timeout="soon"),
+        _raises("366 days", timeout="99999999d"),
         _raises("lone surrogate", description="half \ud800 a pair"),
     ],
 )

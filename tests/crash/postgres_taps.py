@@ -23,7 +23,7 @@ _MADE = WritingConnection.made
 def tap_postgres(tap: PortTap) -> None:
     """Have every writer of this process pass ``tap`` with each statement. Once a process."""
 
-    async def made(self: WritingConnection, until: float) -> asyncpg.Connection:
+    async def made(self: WritingConnection, until: float) -> Any:
         return _TappedConnection(await _MADE(self, until), tap)
 
     WritingConnection.made = made  # type: ignore[method-assign]

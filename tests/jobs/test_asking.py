@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.jobs.works import ANA, BEN, job_of, over, transitions
-from toolgate import Job, Refused, Started, Succeeded, ToolContext, UsageError, tool
+from tests.jobs.works import ANA, BEN, LEE, job_of, over, transitions
+from toolgate import Caller, Gateway, Job, Refused, Started, Succeeded, ToolContext, UsageError, tool
 from toolgate.domain.jobs import job_id_of
 from toolgate.domain.outcome import Advice, WorldEffect
 from toolgate.domain.principal import in_person
@@ -141,6 +143,44 @@ async def test_get_job_and_cancel_job_are_tools_of_a_gateway_that_has_a_job(
         assert late.to_model()["code"] == "not_cancelled"
 
 
+@pytest.mark.req("M7.2", "M4.9", "M4.8")
+async def test_get_job_and_cancel_job_are_shown_to_whoever_may_call_a_job_and_to_nobody_else(
+    stage: Stage, works: Works
+) -> None:
+    @tool(effect="read", roles="anyone")
+    def plain() -> None:
+        """Do nothing."""
+
+    works.let_go()
+    async with stage.gateway(plain, works.crawl(), works.asks(roles={"clerk"})) as gateway:
+        assert [one.name for one in gateway.tools(LEE)] == ["plain"]
+        clerk = Caller("u-cy", roles={"clerk"}, tenant="acme")
+        assert {one.name for one in gateway.tools(clerk)} == {"asks", "cancel_job", "get_job", "plain"}
+        asked = await gateway.call("crawl", {"site": "a"}, caller=ANA)
+        assert isinstance(asked, Started)
+        hidden = await gateway.call("get_job", {"job_id": asked.job_id}, caller=LEE)
+        missing = await gateway.call("get_jobs", {"job_id": asked.job_id}, caller=LEE)
+        assert hidden.to_model() | {"call_id": ""} == missing.to_model() | {"call_id": ""}
+        assert hidden.to_model()["error_type"] == "unknown_tool"
+        assert (await gateway.call("get_job", {"job_id": asked.job_id}, caller=ANA)).ok
+    async with stage.gateway(plain, works.asks(roles="anyone")) as gateway:
+        assert {one.name for one in gateway.tools(LEE)} == {"asks", "cancel_job", "get_job", "plain"}
+    crawl = works.crawl()
+    off = crawl.with_contract(replace(crawl.contract, enabled=False))
+    async with stage.gateway(plain, off) as gateway:
+        assert {one.name for one in gateway.tools(ANA)} == {"plain"}
+        assert "get_job" not in gateway.world.registry
+
+
+@pytest.mark.req("M7.2")
+def test_a_store_in_memory_warns_of_effects_of_tools_and_not_of_cancelling_jobs(works: Works) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Gateway([works.crawl()], housekeeping=None)
+    with pytest.warns(UserWarning, match="pay has effects, and the memory store forgets"):
+        Gateway([works.crawl(), works.pay()], housekeeping=None)
+
+
 class Listening:
     """An engine that keeps what it is told and runs nothing."""
 
@@ -165,6 +205,10 @@ class Listening:
     async def take_over(self) -> int:
         """Nobody dies here."""
         return 0
+
+    async def over(self, *, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """None: nothing runs."""
+        return [after][:0][:limit]
 
     async def forget(self, job_ids: Sequence[str]) -> None:
         """Forget them."""

@@ -55,6 +55,26 @@ async def test_a_job_whose_worker_died_runs_again_where_nothing_can_be_doubled(
         ]
 
 
+@pytest.mark.req("M7.3", "M7.17")
+async def test_how_soon_the_job_of_a_dead_worker_is_taken_over_is_configured(
+    stage: Stage, works: Works
+) -> None:
+    store = stage.store()
+    soon = JobSettings(lease=5.0, drain=0.01)
+    async with stage.gateway(works.crawl(), store=store, jobs=soon) as gateway:
+        asked = await gateway.call("crawl", {"site": "a"}, caller=ANA)
+        await works.stands()
+        store.fall()
+        works.let_go()
+    async with stage.gateway(works.crawl(), jobs=False) as later:
+        stage.clock.advance(4.0)
+        await later.sweep()
+        assert (await job_of(later, asked)).state == "running"
+        stage.clock.advance(2.0)
+        await later.sweep()
+        assert (await job_of(later, asked)).state == "queued"
+
+
 @pytest.mark.req("M7.4")
 async def test_an_effect_whose_worker_died_is_in_doubt_and_never_runs_again(
     every_stage: Stage, works: Works
@@ -226,6 +246,24 @@ async def test_beside_a_file_a_job_is_carried_over_a_restart_with_its_steps(
     assert b"hidden" not in kept
 
 
+@pytest.mark.req("M7.5", "M7.29")
+async def test_the_steps_of_a_job_that_is_over_are_kept_no_longer(tmp_path: Path, works: Works) -> None:
+    works.let_go()
+    async with Gateway([works.crawl()], store=f"sqlite:///{tmp_path / 'gate.db'}", jobs=AT_ONCE) as gateway:
+        outcome = await gateway.call("crawl", {"site": "a"}, caller=ANA)
+        assert (await over(gateway, outcome)).ok
+        async with asyncio.timeout(60):
+            while _rows_of(tmp_path / "gate.db.jobs") != (0, 0):
+                await gateway.sweep()
+
+
+def _rows_of(path: Path) -> tuple[int, int]:
+    """The jobs and the steps that the engine keeps."""
+    with closing(sqlite3.connect(path)) as database:
+        jobs = database.execute("SELECT count(*) FROM workflow_status").fetchone()[0]
+        return jobs, database.execute("SELECT count(*) FROM operation_outputs").fetchone()[0]
+
+
 def _bytes_of(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("gate.db.jobs*"))
 
@@ -265,7 +303,10 @@ def test_settings_of_jobs_are_read_and_refused_in_place(tmp_path: Path) -> None:
         file.write_text(text)
         return load_settings(file).jobs
 
-    assert read("") == JobSettings(run=True, concurrency=16, poll=1.0, drain=10.0)
+    assert read("") == JobSettings(
+        run=True, concurrency=16, poll=1.0, drain=10.0, lease=30.0, dead_after=15.0
+    )
+    assert read("[jobs]\nlease = '1m'\ndead_after = '20s'") == JobSettings(lease=60.0, dead_after=20.0)
     assert read("[jobs]\nrun = false\nconcurrency = 4\npoll = '2s'\ndrain = '1m'") == JobSettings(
         run=False, concurrency=4, poll=2.0, drain=60.0
     )
@@ -273,3 +314,6 @@ def test_settings_of_jobs_are_read_and_refused_in_place(tmp_path: Path) -> None:
         read("[jobs]\nrun = 1")
     with pytest.raises(ConfigurationError, match=r"toml:2: jobs\.workers"):
         read("[jobs]\nworkers = 1")
+    for key in ("lease", "dead_after"):
+        with pytest.raises(ConfigurationError, match=rf"toml:2: jobs\.{key}: write 3 seconds or more"):
+            read(f"[jobs]\n{key} = '1s'")

@@ -223,6 +223,9 @@ async def test_a_user_or_a_server_that_cannot_be_used_is_told_without_the_passwo
     "store",
     [
         "postgresql://toolgate:hunter2@host:port/x",
+        "postgresql://toolgate:hunter2@host:5432,other:port/x",
+        "postgresql://toolgate:x@hunter2:1@host:5432/x",
+        "postgresql://toolgate:x@hunter2@host/x",
         "postgresql://toolgate:hunter2#@host/x",
         "postgresql://toolgate:hun/ter2hunter2@host/x",
         "postgresql://toolgate:hunter2@host/x?schema=Upper",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import pytest
 from pydantic import Field
 
-from toolgate import Approval, Caller, Gateway, PendingApproval, Succeeded, Tool, tool
-from toolgate.adapters.keys import Keyring
-from toolgate.adapters.stores.postgres.store import PostgresStore
+from tests.releases.desk import ANA, LEO
+from tests.releases.street import Street
+from toolgate import Approval, Gateway, PendingApproval, Succeeded, Tool, tool
 from toolgate.operations.dispatch_approved import OTHER_RELEASE
 from toolgate.operations.verify_audit import verify_audit
 from toolgate.ports import ApprovalFilter, CallFilter
@@ -20,8 +19,6 @@ from toolgate.testing import FakeClock
 
 pytestmark = pytest.mark.req("X1.28")
 
-ANA = Caller("u-ana", roles={"support"}, tenant="acme")
-LEO = Caller("u-leo", roles={"lead"}, tenant="acme")
 SETTINGS: dict[str, Any] = {
     "effect": "write",
     "roles": {"support"},
@@ -67,37 +64,6 @@ def added(ran: list[str]) -> Tool[Any, Any]:
         return "done"
 
     return added
-
-
-class Street:
-    """A database, a clock for all, and releases that come and go."""
-
-    def __init__(self, dsn: str, clock: FakeClock) -> None:
-        self.clock = clock
-        self.ran: list[str] = []
-        self._dsn = dsn
-        self._keys = Keyring.ephemeral()
-        self._boots = 0
-
-    @asynccontextmanager
-    async def release(self, *tools: Callable[[list[str]], Tool[Any, Any]]) -> AsyncIterator[Gateway]:
-        """One gateway with these tools."""
-        self._boots += 1
-        self.clock.advance(1.0)
-        store = PostgresStore(self._dsn, boot_id=f"boot_{self._boots}", now=self.clock.now)
-        made = [make(self.ran) for make in tools]
-        async with Gateway(
-            made, store=store, keys=self._keys, clock=self.clock, housekeeping=None
-        ) as gateway:
-            self.clock.advance(1.0)
-            yield gateway
-
-    async def held(self, gateway: Gateway, order_id: int, name: str = "refund") -> PendingApproval:
-        """A call of `gateway` that waits for a person."""
-        given = {"order_id": order_id} if name == "refund" else {}
-        outcome = await gateway.call(name, given, caller=ANA, workflow=f"w{order_id}")
-        assert isinstance(outcome, PendingApproval), outcome
-        return outcome
 
 
 @pytest.fixture

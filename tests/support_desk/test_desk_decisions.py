@@ -237,6 +237,8 @@ async def test_a_listing_shows_the_tools_that_the_matrix_does_not_hide(
     matrix: list[Decided], gate: Gateway
 ) -> None:
     for who, persona in personas.items():
-        # With a job among the desk's tools the gate brings two of its own, which show everybody only what is theirs.
-        listed = {tool.name for tool in gate.tools(persona.caller)} - {"get_job", "cancel_job"}
-        assert listed == {one.case.tool for one in matrix if one.who == who and one.word != "hide"}, who
+        listed = {tool.name for tool in gate.tools(persona.caller)}
+        open_to = {one.case.tool for one in matrix if one.who == who and one.word != "hide"}
+        # Whoever may call the desk's job has two tools of the gate's own, to look after it.
+        ours = {"get_job", "cancel_job"} if "start_static_analysis" in open_to else set()
+        assert listed == open_to | ours, who

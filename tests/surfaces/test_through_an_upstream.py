@@ -99,7 +99,7 @@ def planned(url: str, tmp_path_factory: pytest.TempPathFactory) -> Front:
     def make(folder: Path, clock: FakeClock) -> Gateway:
         fleet = Fleet(berths, clock=clock, lazily=True)
         store = f"sqlite:///{folder / 'gate.db'}"
-        return Gateway([], store=store, upstreams=fleet, clock=clock, housekeeping=None)
+        return Gateway([], store=store, upstreams=fleet, clock=clock, housekeeping=None, jobs=False)
 
     return make
 

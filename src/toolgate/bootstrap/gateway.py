@@ -21,7 +21,7 @@ from toolgate.adapters.runners.python import PythonRunner, Threads
 from toolgate.adapters.stores.answers import Answers
 from toolgate.bootstrap.house import House
 from toolgate.bootstrap.identity import open_issuer
-from toolgate.bootstrap.job_tools import JobTools
+from toolgate.bootstrap.job_tools import JobTools, granted_a_job
 from toolgate.bootstrap.jobs import engine_of, job_tools_among
 from toolgate.bootstrap.news import News
 from toolgate.bootstrap.sinks import sinks_of
@@ -93,6 +93,8 @@ READINGS_WITHIN = 2.0
 """Seconds that an export of numbers waits for the store."""
 NEAR_TOOLS = 30.0
 """Seconds that an edit may take to be validated and authorised by the tool's own code."""
+LONGEST_DELAY = 366 * 86_400.0
+"""Seconds. A moment that no calendar holds could be shown to nobody, in no list that it stands in."""
 IN_PROCESS = "python"
 """The surface of an application that holds the gateway. Its loop may block at any moment; a server's does not."""
 WAIT_INTERVAL = 0.02
@@ -171,11 +173,11 @@ class Gateway(Calls):
         chosen_store, chosen_keys, self._clock = open_store(store, keys, boot_id=self._boot, clock=clock)
         chosen = limits or Limits()
         offered = [*tools, *(upstreams.tools if upstreams else ())]
-        self._job_tools = JobTools() if job_tools_among(offered) else None
+        warn_of_memory(chosen_store, offered)
+        self._job_tools = JobTools(granted_a_job(offered)) if job_tools_among(offered) else None
         if self._job_tools is not None:
             offered += self._job_tools.tools
         registry = register(offered, chosen_keys, chosen)
-        warn_of_memory(chosen_store, registry.values())
         sync_tools = frozenset(
             name
             for name, entry in registry.items()
@@ -229,6 +231,7 @@ class Gateway(Calls):
             telemetry=chosen_telemetry,
         )
         self._job_settings = jobs if isinstance(jobs, JobSettings) else JobSettings()
+        self._world.job_lease = self._job_settings.lease
         if self._job_tools is not None:
             self._world.jobs = engine_of(jobs, chosen_store, boot_id=self._boot, clock=self._clock)
             self._job_tools.world = self._world
@@ -566,9 +569,12 @@ class Gateway(Calls):
             raise UsageError(f"priority= {why}")
         try:
             # Nothing to wait for is the one length of time that no other setting takes.
-            return 0.0 if delay is None or delay == 0 else seconds(delay, of="delay")
+            waiting = 0.0 if delay is None or delay == 0 else seconds(delay, of="delay")
         except ContractError as unfit:
             raise UsageError(str(unfit)) from None
+        if waiting > LONGEST_DELAY:
+            raise UsageError("delay: a job waits a year (366 days) at most")
+        return waiting
 
     def cancel(self, call_id: str) -> None:
         """Nobody waits for this call any more. From any thread; returns at once.

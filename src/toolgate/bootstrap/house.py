@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("toolgate")
 JOBS_EVERY = 5.0
-"""Seconds between two looks for jobs that no engine brings; what a gateway queues it hands over at once."""
+"""Seconds between two looks for jobs that no engine brings; what a gateway queues it hands over at once. Of many
+jobs a look takes long, and the next one comes ``LOOKS_SELDOM`` times as long after it."""
+LOOKS_SELDOM = 10.0
 RECONCILE_PATIENCE = 5.0
 """Seconds that a round waits for the contracts' own ``reconcile`` before it goes on without."""
 HEARS_EVERY = 0.2
@@ -50,6 +52,7 @@ class House:
         self._look_at_turn = 0.0
         self._lanes: Lanes | None = None
         self._jobs_at = float("-inf")
+        self._bringing: Future[None] | None = None
 
     def keep(self, lanes: Lanes, *, every: float) -> None:
         """Do a round now and then one each ``every`` seconds, until ``leave``."""
@@ -66,9 +69,10 @@ class House:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if self._removing is not None:
-            wait([self._removing])
-            self._removing = None
+        for going in (self._removing, self._bringing):
+            if going is not None:
+                wait([going])
+        self._removing = self._bringing = None
         if self._notifying is not None and self._lanes is not None:
             wait([self._notifying])
             self._lanes.service.start(self._couriers.leave()).result()
@@ -122,7 +126,8 @@ class House:
             self._world.house_kept_at = self._world.clock.monotonic()
 
     def _round(self, lanes: Lanes, *, patient: bool) -> None:
-        lanes.service.start(self._in_service_loop(lanes, patient=patient)).result()
+        lanes.service.start(self._in_service_loop(lanes)).result()
+        self._bring_jobs(lanes, patient=patient)
         self._remove(lanes, patient=patient)
         planning = self._notify(lanes)
         if not patient:
@@ -159,7 +164,7 @@ class House:
             self._notifying = lanes.service.start(self._couriers.round())
         return self._notifying
 
-    async def _in_service_loop(self, lanes: Lanes, *, patient: bool) -> None:
+    async def _in_service_loop(self, lanes: Lanes) -> None:
         world = self._world
         if (fault := await recover.write_unsettled(world)) is not None:
             _log.warning("an outcome still waits to be recorded: %s", type(fault).__name__)
@@ -170,13 +175,33 @@ class House:
         await approved.expire_approvals(world)
         await grants.expire_grants(world)
         await approved.dispatch_approved(world, lanes.submit)
-        await self._jobs(patient=patient)
 
-    async def _jobs(self, *, patient: bool) -> None:
-        """What the engine does not know, and what died elsewhere: looked for each few seconds."""
-        engine, now = self._world.jobs, self._world.clock.monotonic()
-        if engine is None or (patient and now < self._jobs_at):
+    def _bring_jobs(self, lanes: Lanes, *, patient: bool) -> None:
+        """Begin to look for what the engine does not know, and what died elsewhere: each few seconds.
+
+        Nobody waits for it: where a hundred thousand jobs stand in their queues, leases are renewed all the same.
+        """
+        if self._world.jobs is None or (patient and self._world.clock.monotonic() < self._jobs_at):
             return
-        self._jobs_at = now + JOBS_EVERY
+        if self._bringing is not None:
+            if patient and not self._bringing.done():
+                return
+            self._tell_of(self._bringing)
+        self._bringing = lanes.service.start(self._jobs())
+        if not patient:
+            self._bringing.result()
+
+    def _tell_of(self, brought: Future[None]) -> None:
+        self._safely(brought.result)
+
+    async def _jobs(self) -> None:
+        engine, clock = self._world.jobs, self._world.clock
+        if engine is None:
+            return
+        began = clock.monotonic()
+        self._jobs_at = began + JOBS_EVERY
         await engine.take_over()
-        await recover_jobs.start_waiting(self._world)
+        await recover_jobs.start_waiting(self._world, stop=self._leaving.is_set)
+        await recover_jobs.forget_ended(self._world)
+        now = clock.monotonic()
+        self._jobs_at = now + max(JOBS_EVERY, (now - began) * LOOKS_SELDOM)

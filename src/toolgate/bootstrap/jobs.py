@@ -64,7 +64,13 @@ def engine_of(
             "install toolgate[jobs]"
         ) from None
     return DurableJobs(
-        where, schema=schema, executor=boot_id, concurrency=settings.concurrency, poll=settings.poll
+        where,
+        schema=schema,
+        executor=boot_id,
+        concurrency=settings.concurrency,
+        poll=settings.poll,
+        pulse=settings.pulse,
+        dead_after=settings.dead_after,
     )
 
 

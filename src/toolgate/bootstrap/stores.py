@@ -19,10 +19,10 @@ from toolgate.adapters.stores.memory import MemoryStore
 from toolgate.adapters.stores.sqlite import SqliteStore
 from toolgate.adapters.stores.sqlite.reading import ReadingStore
 from toolgate.domain.errors import ConfigurationError
+from toolgate.domain.tool import Tool
 
 if TYPE_CHECKING:
     from toolgate.adapters.stores.postgres.store import PostgresStore
-    from toolgate.gateway.world import Registered
     from toolgate.ports import Clock, Keys, Store
 
 SQLITE: Final = "sqlite:///"
@@ -153,9 +153,9 @@ def keys_of(store: str, said: Path | None = None) -> Keyring:
         return Keyring.open(path)
 
 
-def warn_of_memory(store: Store, entries: Iterable[Registered]) -> None:
-    """Say once that a store in memory forgets effects."""
-    writers = [entry.contract.name for entry in entries if entry.contract.has_effects]
+def warn_of_memory(store: Store, tools: Iterable[object]) -> None:
+    """Say once that a store in memory forgets effects. What is no tool is refused elsewhere."""
+    writers = [tool.contract.name for tool in tools if isinstance(tool, Tool) and tool.contract.has_effects]
     if isinstance(store, MemoryStore) and writers:
         warnings.warn(
             f"{writers[0]} has effects, and the memory store forgets them when this process ends; "

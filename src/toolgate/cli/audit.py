@@ -271,7 +271,7 @@ def _print_report(report: ChainReport) -> None:
             seq, link = report.heads[chain]
             console().print(f"  --head {printable(chain)}={seq}:{link.hex()}", soft_wrap=True)
         if len(newest) > _SHOWN_HEADS:
-            click.echo(f"  and {len(newest) - _SHOWN_HEADS} older ones: --json prints all")
+            click.echo(f"  and {len(newest) - _SHOWN_HEADS} more, which are older: --json prints all")
 
 
 def _count(number: int, noun: str) -> str:

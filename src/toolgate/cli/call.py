@@ -42,7 +42,10 @@ _CODES = {
 @click.option("--model", metavar="NAME", help="The model on whose behalf.")
 @click.option("--rationale", metavar="TEXT", help="The agent's own reason, shown to approvers as its claim.")
 @click.option(
-    "--wait", type=DurationType(), metavar="DURATION", help="Wait so long for a held call to be decided."
+    "--wait",
+    type=DurationType(),
+    metavar="DURATION",
+    help="Wait so long for a held call to be decided, or a job to end.",
 )
 @as_json
 @asynchronous

@@ -95,7 +95,8 @@ def _print(findings: Sequence[Finding]) -> None:
         case State.WARN:
             click.echo(f"It works. {_count(bad[State.WARN])} somebody should look at.")
         case State.FAIL:
-            click.echo(f"Broken: {_count(bad[State.FAIL])}; and {bad[State.WARN]} to look at.")
+            more = f", and {_count(bad[State.WARN])} somebody should look at" if bad[State.WARN] else ""
+            click.echo(f"Broken: {_count(bad[State.FAIL])}{more}.")
 
 
 def _count(many: int) -> str:

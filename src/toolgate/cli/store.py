@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from toolgate.bootstrap.copy_store import copy_store
+from toolgate.bootstrap.stores import keys_file
 from toolgate.cli.exits import misused
 from toolgate.cli.options import as_json, asynchronous
 from toolgate.cli.plain import print_json
@@ -61,7 +62,7 @@ async def copy(source: str, target: str, keys: Path | None, *, as_json: bool) ->
         return
     print_facts((name, f"{count:,}".replace(",", " ")) for name, count in copied.rows.items() if count)
     click.echo(f"\nCopied, and {copied.verified} records of the trail verified. The same keys belong to it:")
-    click.echo('  keys = "file:PATH", in toolgate.toml, beside store = …')
+    click.echo(f'  keys = "file:{keys_file(source, keys)}", in toolgate.toml, beside store = …')
     click.echo("Keep the old file as it is, and start nothing on it again: its effects would be done twice.")
 
 

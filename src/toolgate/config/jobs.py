@@ -15,6 +15,11 @@ from toolgate.config.sections import Given, duration, parsed, rate, table, whole
 from toolgate.domain.jobs import Job
 from toolgate.domain.limits import Rate
 
+SHORTEST: Final = 3.0
+"""Seconds. Leases are renewed each second: a shorter one would be lost to a moment of a busy machine."""
+_PULSE: Final = 2.0
+_SIGNS: Final = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSettings:
@@ -26,12 +31,22 @@ class JobSettings:
         poll: seconds between two looks for what other processes started.
         drain: seconds that a process which ends waits for its jobs. What still runs then is cut off: one that may run
             again goes to another process, any other effect is in doubt.
+        lease: seconds for which a running job is believed to be alive without a word of its worker; at least 3.
+        dead_after: seconds without a sign of life after which others take what a process had of the queues; at least 3.
+            A job of a worker that died runs again once both are over.
     """
 
     run: bool = True
     concurrency: int = 16
     poll: float = 1.0
     drain: float = 10.0
+    lease: float = 30.0
+    dead_after: float = 15.0
+
+    @property
+    def pulse(self) -> float:
+        """Seconds between two signs of life: a few may be lost before anybody takes the process for dead."""
+        return min(_PULSE, self.dead_after / _SIGNS)
 
 
 def read_jobs(tables: list[Given[Any]]) -> JobSettings:
@@ -56,8 +71,25 @@ def _yes_or_no(value: Any, where: Where) -> bool:
     return value
 
 
+def _alive(value: Any, where: Where) -> float:
+    """How long somebody who says nothing is believed to be alive."""
+    found = duration(value, where)
+    if found < SHORTEST:
+        raise where.wrong(
+            f"write {SHORTEST:g} seconds or more: a worker that is only slow must not be taken for dead"
+        )
+    return found
+
+
 KEYS: Final[Mapping[str, Callable[[Any, Where], Any]]] = MappingProxyType(
-    {"run": _yes_or_no, "concurrency": whole, "poll": duration, "drain": duration}
+    {
+        "run": _yes_or_no,
+        "concurrency": whole,
+        "poll": duration,
+        "drain": duration,
+        "lease": _alive,
+        "dead_after": _alive,
+    }
 )
 
 _OF_A_QUEUE: Final = frozenset({"concurrency", "rate", "priority"})

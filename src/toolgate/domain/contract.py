@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from string import Formatter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from toolgate.domain.caller import ANYONE
 from toolgate.domain.canonical import NotCanonical, canonical_json
@@ -184,6 +184,10 @@ def template_fields(template: str) -> tuple[str, ...]:
     return tuple(fields)
 
 
+LONGEST_TIMEOUT: Final = 366 * 24 * 3600.0
+"""Seconds. A moment that lies further off may be in no calendar, and in no column of a store."""
+
+
 def check(contract: Contract) -> None:  # noqa: C901 - one line a rule
     """Refuse what cannot work or contradicts itself; what is merely unwise is the checklist's.
 
@@ -206,6 +210,8 @@ def check(contract: Contract) -> None:  # noqa: C901 - one line a rule
         _check_read(contract, where)
     if contract.asks:
         _check_asking(contract, where)
+    if not 0 < contract.timeout <= LONGEST_TIMEOUT:
+        raise ContractError(f"{where}: timeout= is more than nothing and at most 366 days")
     if contract.asks and contract.job is not None:
         raise ContractError(
             f"{where}: job= and NeedsInput exclude each other; nobody waits for a job's question"

@@ -169,16 +169,28 @@ async def _cancelled(world: World, flight: Flight) -> None:
 
 
 async def _stopped(world: World, flight: Flight) -> Outcome[Any] | None:
-    """The run of a job honoured its cancellation. One that another worker may repeat is left as the ledger has it."""
-    job, sealed = flight.job, flight.sealed
+    """The run of a job honoured its cancellation. One that another worker may repeat is left as the ledger has it.
+
+    Unless the run was given up, there is an answer: whoever brought the job waits for it before it brings it again.
+    """
+    job, sealed, judged = flight.job, flight.sealed, cancelled(flight)
     assert job is not None
     if flight.row is None or sealed is None or (job.wish is None and sealed.contract.may_run_again):
-        return None
+        return await _as_it_stands(world, flight) or outcome(flight.received.call_id, judged)
     try:
-        return await settle(world, flight, sealed, cancelled(flight))
+        return await settle(world, flight, sealed, judged)
     except (StoreUnavailable, StoreInDoubt):
         world.trail.failed()
-        world.unsettled.append(evidence(world, sealed, cancelled(flight)))
+        world.unsettled.append(evidence(world, sealed, judged))
+        return outcome(flight.received.call_id, judged)
+
+
+async def _as_it_stands(world: World, flight: Flight) -> Outcome[Any] | None:
+    """What the ledger says of the call, where it can be asked."""
+    try:
+        found = await world.store.find(ByCall(flight.received.call_id))
+        return None if found.call is None else await recall(world, found, replayed=False)
+    except (StoreUnavailable, StoreInDoubt):
         return None
 
 

@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolgate.domain.metrics import CALL_SECONDS, CALLS, ERRORS, JOBS_ENDED, OTHER
-from toolgate.domain.outcome import PendingApproval, Started
+from toolgate.domain.outcome import ErrorType, PendingApproval, Started
 
 if TYPE_CHECKING:
     from toolgate.domain.outcome import Outcome
     from toolgate.gateway.flight import Flight
     from toolgate.gateway.world import World
+
+_TAKEN = frozenset({ErrorType.IDEMPOTENCY_IN_FLIGHT, ErrorType.IDEMPOTENCY_CONFLICT})
 
 
 def begin_trace(world: World, flight: Flight) -> None:
@@ -33,9 +35,14 @@ def begin_trace(world: World, flight: Flight) -> None:
 
 
 def count_answer(world: World, flight: Flight, outcome: Outcome[Any]) -> None:
-    """Count an answer, the first one to a call."""
+    """Count an answer, the first one to a call.
+
+    Every replica hears of an approval and tries; only the one that dispatched, or that the gate refused, has an
+    answer to the call. What the others are told is a race that they lost.
+    """
     error = getattr(outcome, "error_type", None)
-    if world.meter is not None:
+    lost = flight.resuming and not flight.dispatched and (outcome.replayed or error in _TAKEN)
+    if world.meter is not None and not lost:
         tool = flight.received.tool if flight.received.tool in world.registry else OTHER
         world.meter.add(CALLS, (tool, outcome.status.value))
         if error is not None:

@@ -142,7 +142,7 @@ class Flow:
             answers: to what the tool asked (``Failed.input_requests``), by its keys. They are the user's word as the
                 application passes it on: the tool gets those that fit, and the gate believes none.
             priority: of a job among those that wait, 0 (first) to 2 147 483 647; by default the contract's.
-            delay: before which a job does not run, about a second late at most.
+            delay: before which a job does not run, about a second late at most; a year (366 days) at the longest.
 
         Raises:
             UsageError: if the gateway is not open, for answers that are none, or for ``priority`` or ``delay`` of a

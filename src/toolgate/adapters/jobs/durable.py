@@ -284,6 +284,10 @@ class DurableJobs:
             self._claims.wake()
         return taken
 
+    async def over(self, *, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """See ``ports.JobEngine``."""
+        return await self._asked(lambda tables, connection: tables.over(connection, after, limit))
+
     async def forget(self, job_ids: Sequence[str]) -> None:
         """See ``ports.JobEngine``."""
         await self._asked(lambda tables, connection: tables.forget(connection, job_ids))

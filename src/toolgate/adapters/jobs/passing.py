@@ -130,6 +130,10 @@ class PassingJobs:
         """Nothing: no other process can hold a job of this one."""
         return 0
 
+    async def over(self, *, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """See ``ports.JobEngine``."""
+        return sorted(job_id for job_id in self._over if job_id > after)[:limit]
+
     async def forget(self, job_ids: Sequence[str]) -> None:
         """See ``ports.JobEngine``."""
         for job_id in job_ids:

@@ -290,6 +290,17 @@ class JobTables:
         """Remove a job that waits."""
         self._remove(connection, [job_id], _WAITING)
 
+    def over(self, connection: sa.Connection, after: str, limit: int) -> list[str]:
+        """Jobs that are over, those behind ``after``."""
+        name = self._jobs.c.workflow_uuid
+        found = connection.execute(
+            sa.select(name)
+            .where(self._jobs.c.status.in_(_OVER), self._jobs.c.name == WORKFLOW, name > after)
+            .order_by(name)
+            .limit(limit)
+        )
+        return [row[0] for row in found]
+
     def forget(self, connection: sa.Connection, job_ids: Sequence[str]) -> None:
         """Remove jobs that are over."""
         for some in _in_parts(job_ids):

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from toolgate.domain.checklist.answers import Answer, Defect, Question, affirmed, denied
 from toolgate.domain.checklist.evidence import Evidence
 from toolgate.domain.checklist.exhibit import Exhibit
+from toolgate.domain.checklist.long_work import after_a_death, not_repeated, unrecorded_steps
 from toolgate.domain.checklist.places import places
 from toolgate.domain.checklist.purpose import is_open_object
 from toolgate.domain.errors import ToolError, TransientError
@@ -37,15 +38,16 @@ def retries_safe(exhibit: Exhibit, evidence: Evidence) -> Answer:
     tried = evidence.unsafe_retries is not None
     attempts = exhibit.retries.attempts if exhibit.retries else 1
     times = f"{attempts} attempts at most" if attempts > 1 else "asked once"
+    lost = not_repeated(exhibit)
     if not exhibit.has_effects:
-        return affirmed(question, f"a read may be repeated; {times}", verified=tried)
+        return affirmed(question, f"a read may be repeated; {times}{lost}", verified=tried)
     if attempts == 1 and not exhibit.repeatable:
-        return affirmed(question, "nothing is tried again", verified=tried)
+        return affirmed(question, f"nothing is tried again{lost}", verified=tried)
     if exhibit.honours_key or exhibit.repeatable:
-        return affirmed(question, f"{times}; downstream removes duplicates", verified=tried)
+        return affirmed(question, f"{times}; downstream removes duplicates{lost}", verified=tried)
     return affirmed(
         question,
-        f"{times}, and only after an error that says nothing happened",
+        f"{times}, and only after an error that says nothing happened{lost}",
         verified=tried,
     )
 
@@ -113,7 +115,12 @@ def idempotent(exhibit: Exhibit, evidence: Evidence) -> Answer:
 
 def fails_safely(exhibit: Exhibit, evidence: Evidence) -> Answer:
     """Question 9."""
-    found = [*_result(exhibit), *_declared(exhibit), *_classified(evidence)]
+    found = [
+        *_result(exhibit),
+        *_declared(exhibit),
+        *unrecorded_steps(exhibit),
+        *_classified(evidence),
+    ]
     if found:
         return denied(Question.FAILURE, *found)
     told = [f"declares {', '.join(exhibit.raises)}"] if exhibit.raises else []
@@ -124,6 +131,7 @@ def fails_safely(exhibit: Exhibit, evidence: Evidence) -> Answer:
             told.append("a lost call is asked again under its key")
         else:
             told.append("a lost call ends as unknown and waits for a person")
+    told += after_a_death(exhibit)
     if evidence.errors:
         silent = [each.code for each in evidence.errors if not each.claims and each.code]
         told.append(f"{len(evidence.errors)} failures tried")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from toolgate.domain.checklist.long_work import takes_steps
 from toolgate.domain.checklist.places import Place, places
 from toolgate.domain.schema import Shape
 
@@ -32,6 +33,9 @@ class Exhibit:
         repeatable: a published definition's word that a second call changes nothing more.
         approval: who is asked and when, in words.
         own_word: nobody is asked but whoever calls.
+        job: whether it runs as a job.
+        isolated: whether it runs in a process of its own.
+        takes_steps: whether its function asks for durable steps.
         tests: where a published definition says that it is tested without a model.
     """
 
@@ -61,6 +65,9 @@ class Exhibit:
     error_types: tuple[type[ToolError], ...] = ()
     sensitive: tuple[SensitivePath, ...] = ()
     tags: frozenset[str] = frozenset()
+    job: bool = False
+    isolated: bool = False
+    takes_steps: bool = False
     tests: str | None = None
     arguments: tuple[Place, ...] = field(init=False)
 
@@ -107,6 +114,9 @@ def exhibit_of(tool: Tool[Any, Any]) -> Exhibit:
         error_types=tool.raises,
         sensitive=contract.sensitive,
         tags=contract.tags,
+        job=contract.job is not None,
+        isolated=contract.isolation == "process",
+        takes_steps=tool.takes_context and takes_steps(tool.function),
     )
 
 

@@ -100,6 +100,17 @@ def permissions_checked(exhibit: Exhibit, evidence: Evidence) -> Answer:
 
 def has_timeout(exhibit: Exhibit) -> Answer:
     """Question 5."""
+    if exhibit.timeout is None and exhibit.job:
+        return denied(
+            Question.TIMEOUT,
+            Defect(
+                why="it does not say how long the job may take, so that 30 s after its first start it is cut off",
+                how=exhibit.mend(
+                    'timeout="2h" (over all its runs; seconds, "2m" or ISO 8601)',
+                    overlay='timeout = "2h" (over all its runs)',
+                ),
+            ),
+        )
     if exhibit.timeout is None:
         return denied(
             Question.TIMEOUT,
@@ -109,6 +120,10 @@ def has_timeout(exhibit: Exhibit) -> Answer:
                     'timeout=5.0 (seconds, "2m" or ISO 8601)', overlay='timeout = "5s" (or "2m", or ISO 8601)'
                 ),
             ),
+        )
+    if exhibit.job:
+        return affirmed(
+            Question.TIMEOUT, f"{exhibit.timeout:g} s for the job, from its first start over all runs"
         )
     return affirmed(Question.TIMEOUT, f"{exhibit.timeout:g} s for a call, its retries included")
 

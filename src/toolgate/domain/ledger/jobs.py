@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolgate.domain.commands import Answer, Done, NotAllowed, Superseded
-from toolgate.domain.jobs import STARTED, state_of
+from toolgate.domain.jobs import STARTED, state_of, told_state
 from toolgate.domain.ledger.decision import Decision, said
 from toolgate.domain.ledger.notices import in_doubt
 from toolgate.domain.lifecycle import EffectState, JobCause, JobState, next_job
@@ -124,7 +124,7 @@ def cancel_job(command: CancelJob, found: Found, now: int) -> Decision:
     if state is JobState.WAITING:
         return Decision(NotAllowed("it waits for people; withdraw the request instead", found))
     if state is JobState.ENDED:
-        return Decision(NotAllowed(f"it is {call.status} already", found))
+        return Decision(NotAllowed(f"it is {told_state(call)} already", found))
     if job.cancel_at is not None:
         return Decision(Superseded(call))
     record = call_record(

@@ -15,6 +15,7 @@ SCHEMES = ("postgresql", "postgres")
 DEFAULT_SCHEMA = "toolgate"
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,57}")
 """Five characters short of what Postgres takes: the job engine's schema is called after the ledger's."""
+_ESCAPED = "write a port as a number, and special characters of a password as %XX: '@' as %40, ':' as %3A"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,11 @@ class Address:
         try:
             parts = urlsplit(store)
             host = parts.hostname or ""
-            _ = parts.port if "," not in parts.netloc else None
+            _ = [urlsplit(f"//{one}").port for one in parts.netloc.rpartition("@")[2].split(",")]
         except ValueError:
-            raise ConfigurationError(
-                "store=: the address of Postgres cannot be read; write "
-                "'postgresql://user:password@host:5432/database', and special characters of the password as %XX"
-            ) from None
+            raise ConfigurationError(f"store=: the address of Postgres cannot be read; {_ESCAPED}") from None
+        if parts.netloc.count("@") > 1:
+            raise ConfigurationError(f"store=: the address of Postgres holds '@' twice; {_ESCAPED}")
         if parts.scheme not in SCHEMES:
             raise ConfigurationError("store=: an address of Postgres begins with 'postgresql://'")
         if parts.fragment or " " in parts.netloc:

@@ -32,10 +32,16 @@ _CLAIMED_MEANWHILE = frozenset({"claims_pkey", "chains_chain_id_key"})
 _OF_THE_DATA = frozenset({"0A", "21", "22", "23", "42", "44", "54", "P0"})
 """Classes of SQLSTATE (PostgreSQL, Appendix A) for which what was asked is to blame, and not the server."""
 
-_AT_START = {
+_AT_CONNECTING = {
     "28P01": "the password is not the one of this user; correct it",
     "28000": "this user may not connect; see pg_hba.conf of the server",
     "3D000": "there is no such database; create it with createdb",
+    "42704": "the server has no such setting; see the parameters behind ? of the address",
+}
+"""What the server says of an address, by SQLSTATE, to whoever connects first or anew."""
+_AT_START = {
+    **_AT_CONNECTING,
+    "42P01": "this user does not see the tables of its schema; connect as the owner of the schema",
     "42501": (
         "this user lacks a right; it must own the schema, or be allowed to CREATE in the database to make it"
     ),
@@ -66,11 +72,13 @@ def is_of_the_data(fault: BaseException) -> bool:
 
 
 def words(fault: BaseException) -> str:
-    """What may be said of ``fault``: its kind, and the table or constraint that it is about."""
+    """What may be said of ``fault``: its kind, the table or constraint that it is about, and what mends an address."""
     if isinstance(fault, asyncpg.PostgresError):
         about = getattr(fault, "constraint_name", None) or getattr(fault, "table_name", None)
         kind = type(fault).__name__.removesuffix("Error")
-        return f"{kind}, {fault.sqlstate}" + (f", {about}" if about else "")
+        said = f"{kind}, {fault.sqlstate}" + (f", {about}" if about else "")
+        mend = _AT_CONNECTING.get(fault.sqlstate or "")
+        return f"{mend} ({said})" if mend else said
     if isinstance(fault, TimeoutError | asyncio.TimeoutError):
         return "it did not answer in time"
     if isinstance(fault, OSError) and fault.strerror:

@@ -96,7 +96,9 @@ class PostgresStore(Reading):
         try:
             await self._prepare()
             self._opened = True
-            await self.now()
+            if self._now is None:
+                # The gateway reckons in the server's time from now on.
+                await self.now()
             self.link.post(self._limits.begin)
         except BaseException:
             await self.close()

@@ -39,11 +39,11 @@ CREATE INDEX calls_in_doubt ON calls (lease_until)
 
 -- People search calls by these; each is in the order in which they are listed. `status` is indexed only where it is
 -- worth searching for: a call that succeeds would be moved in the index for nothing.
-CREATE INDEX calls_by_time ON calls (tenant, received_at);
-CREATE INDEX calls_by_tool ON calls (tenant, tool, received_at);
-CREATE INDEX calls_by_caller ON calls (tenant, caller_id, received_at);
-CREATE INDEX calls_by_workflow ON calls (tenant, workflow_id, received_at);
-CREATE INDEX calls_that_ended_otherwise ON calls (tenant, status, received_at)
+CREATE INDEX calls_by_time ON calls (tenant, received_at, call_id);
+CREATE INDEX calls_by_tool ON calls (tenant, tool, received_at, call_id);
+CREATE INDEX calls_by_caller ON calls (tenant, caller_id, received_at, call_id);
+CREATE INDEX calls_by_workflow ON calls (tenant, workflow_id, received_at, call_id);
+CREATE INDEX calls_that_ended_otherwise ON calls (tenant, status, received_at, call_id)
     WHERE status IN ('refused', 'failed', 'unknown', 'pending_approval');
 
 -- What waits for a worker: small whatever the history, and looked through to find what no engine knows.
