@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 pytestmark = [pytest.mark.req("X1.12", "X1.4", "X1.2"), pytest.mark.timeout(0 if SOAK else 300)]
-MOST = 100_000 if SOAK else 20
+MOST = 100_000 if SOAK else 12
 """Points of a scenario that are tried. Each has a database of its own, so they cost more than on a file."""
 TOLD = (("an approved write", 200), ("a write that can be reconciled", 80))
 """And how many points each has at least, so that none is lost unseen."""

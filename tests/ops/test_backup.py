@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.conftest import run, until
+from tests.postgres.ledgers import settled
 from tests.postgres.server import binaries
 from toolgate import Caller, Gateway, Succeeded, tool
 from toolgate.adapters.keys import Keyring
@@ -149,8 +150,10 @@ async def test_a_dump_of_postgres_taken_while_a_gateway_writes_restores_to_a_new
     await program("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={empty_postgres_dsn}", str(dump))
 
     async with Gateway([refund], store=empty_postgres_dsn, keys=keys) as restored:
+        await settled(restored.store)
         newest = (await restored.store.changes(None))[0].seq
         await look_around(restored, known, later)
+        await settled(restored.store)
         assert (await restored.store.changes(None))[0].seq > newest, "readers go on behind where they were"
     stands = await doctor(tmp_path, empty_postgres_dsn)
     assert {area for area, state in stands.items() if state != "ok"} <= {"gateway", "durability"}

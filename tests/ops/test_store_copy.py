@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli import desk
 from tests.cli.conftest import MAYA, Shop, run
+from tests.postgres.ledgers import settled
 from toolgate import Gateway, PendingApproval, Succeeded
 from toolgate.adapters.keys import Keyring
 from toolgate.operations.verify_audit import verify_audit
@@ -64,6 +65,7 @@ async def test_a_ledger_goes_on_where_it_was_copied_to(shop: Shop, postgres_dsn:
         report = await verify_audit(gate.store)
         assert report.intact, report
         assert len(report.heads) == 3
+        await settled(gate.store)
         (newest,) = await gate.store.changes(None)
         assert (await gate.store.changes(newest.seq - 1))[0] == newest
     assert desk.refunds == refunded

@@ -27,6 +27,25 @@ PATIENT = Patience(connect=10, outage=30, statement=30, lock=30, idle=30)
 """For tests in which everything comes to a good end, however busy the machine is."""
 
 
+async def settled(store: Store) -> None:
+    """Wait until whatever is being written on the server by now is over.
+
+    Until then ``changes`` holds back what came later, and other tests write to the same server.
+    """
+    if not isinstance(store, PostgresStore):
+        return
+    begun = await _number(store, "xmax")
+    async with asyncio.timeout(60):
+        while await _number(store, "xmin") < begun:  # noqa: ASYNC110 - it is the server that has to come so far
+            await asyncio.sleep(0)
+
+
+async def _number(store: PostgresStore, which: str) -> int:
+    query = f"SELECT pg_snapshot_{which}(pg_current_snapshot())::text::bigint"
+    number: int = await store.link.read(lambda db: db.fetchval(query))
+    return number
+
+
 @asynccontextmanager
 async def opened(
     dsn: str,

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from tests.ledger import rows as make
-from tests.postgres.ledgers import PATIENT, Held, all_at_once, opened, until, verified
+from tests.postgres.ledgers import PATIENT, Held, all_at_once, opened, settled, until, verified
 from toolgate.adapters.stores.postgres import session as session_module
 from toolgate.adapters.stores.postgres import writer as writer_module
 from toolgate.adapters.stores.postgres.store import PostgresStore
@@ -250,6 +250,7 @@ async def test_who_waited_for_a_call_stands_behind_whom_it_waited_for(
     async with opened(postgres_dsn, "boot_a") as first, opened(postgres_dsn, "boot_b") as second:
         for name in ("call_a", "call_b", "call_1"):
             await first.execute(make.intend(name, key=name.encode()))
+        await settled(first)
         # The first replica has got the number of its transaction when it begins to wait for this key …
         holder = await asyncpg.connect(postgres_dsn)
         await holder.execute("BEGIN; SELECT * FROM toolgate.claims WHERE key_mac = 'call_b' FOR UPDATE")

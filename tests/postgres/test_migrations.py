@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from tests.ledger import rows as make
-from tests.postgres.ledgers import opened, verified
+from tests.postgres.ledgers import opened, settled, verified
 from toolgate.adapters.stores.postgres.link import Patience
 from toolgate.adapters.stores.postgres.migrate import migrations
 from toolgate.adapters.stores.postgres.partitions import month_of
@@ -300,6 +300,7 @@ async def test_a_database_from_a_server_that_counted_further_goes_on_behind_its_
     async with opened(postgres_dsn, "boot_b") as store:
         await store.execute(make.record("call_2"))
 
+        await settled(store)
         told = [change.call_id for change in await store.newest_changes()]
         assert told == ["call_2", None, "call_1", None]
         assert await verified(store) == 4

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.ledger import rows as make
+from tests.postgres.ledgers import settled
 from toolgate.adapters.stores.postgres.store import PostgresStore
 from toolgate.domain.rows import ByApproval, ByCall, ByKey
 from toolgate.ports import ApprovalFilter, CallFilter, JobFilter
@@ -145,6 +146,7 @@ async def test_nothing_that_commits_late_is_passed_over_by_who_follows_the_trail
 ) -> None:
     one, two = stores
     await one.execute(make.intend("call_0", key=b"0"))
+    await settled(two)
     (start,) = await two.changes(None)
 
     async def late() -> list[int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.ledger import rows as make
+from tests.postgres.ledgers import settled
 from toolgate.domain.commands import Append, Done, MoveDelivery, PlanNotice, Taken
 from toolgate.domain.idempotency import KeyUse
 from toolgate.domain.lifecycle import EffectCause, EffectState
@@ -380,10 +381,12 @@ async def test_heads_that_were_kept_elsewhere_hold_behind_the_cut_and_fall_away_
 @pytest.mark.req("X5.30")
 async def test_the_trail_goes_on_where_its_readers_were(store: Store, hands: Hands) -> None:
     await written(store, hands, days=100)
+    await settled(store)
     (newest,) = await store.changes(None)
 
     await days_pass(store, hands, 0)
 
+    await settled(store)
     behind = await store.changes(newest.seq)
     assert behind
     assert all(b"audit_pruned" in change.record for change in behind)

@@ -21,7 +21,7 @@ from toolgate.config.problems import Where
 from toolgate.config.references import resolve
 from toolgate.config.sections import Given, byte_size, duration, names, table, text, whole
 from toolgate.domain.caller import ANYONE
-from toolgate.domain.contract import NAME, Contract, Effect, Retry
+from toolgate.domain.contract import LONGEST_TIMEOUT, NAME, Contract, Effect, Retry
 from toolgate.domain.errors import ContractError
 from toolgate.domain.limits import Breaker
 from toolgate.domain.secret_shapes import may_hold_secret, scrub, secret_name
@@ -37,8 +37,6 @@ from toolgate.domain.upstream.settings import (
 
 REFERENCES: Final = ("env:", "file:")
 _UPSTREAM_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_LONGEST: Final = 1e9
-"""Seconds: longer than any timeout, so that the first one that is said is a shorter one."""
 _UNDECLARED_TIMEOUT: Final = 30.0
 _LONG_LITERAL: Final = 20
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
@@ -98,7 +96,7 @@ def _loosest(
         output_schema=output_schema,
         effect=Effect.READ,
         roles=ANYONE,
-        timeout=_LONGEST,
+        timeout=LONGEST_TIMEOUT,
         breaker=None,
     )
 
