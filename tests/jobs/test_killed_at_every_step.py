@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.jobs.mortal"])
-MOST = 45
+MOST = 24
 """Points of one job that are tried, spread evenly; looking again and again while one waits makes more of them."""
 
 

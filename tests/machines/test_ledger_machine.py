@@ -499,5 +499,5 @@ TestLedgerInSqlite.settings = effort(40, 25)
 TestLedgerInSqlite.pytestmark = pytest.mark.req("X1.16")  # type: ignore[attr-defined]
 
 TestLedgerInPostgres = PostgresLedgerMachine.TestCase
-TestLedgerInPostgres.settings = effort(12, 20)
+TestLedgerInPostgres.settings = effort(8, 20)
 TestLedgerInPostgres.pytestmark = pytest.mark.req("X1.16")  # type: ignore[attr-defined]

@@ -788,7 +788,7 @@ TestPeopleInSqlite.pytestmark = [  # type: ignore[attr-defined]
 ]
 
 TestPeopleInPostgres = PostgresPeopleMachine.TestCase
-TestPeopleInPostgres.settings = effort(10, 20)
+TestPeopleInPostgres.settings = effort(6, 20)
 TestPeopleInPostgres.pytestmark = [  # type: ignore[attr-defined]
     pytest.mark.req("X1.16", "X2.3", "X2.4", "X2.6", "X2.18", "X2.19"),
     pytest.mark.req("X7.1", "X7.2", "X7.3", "M12.12", "M12.14"),

@@ -103,7 +103,7 @@ def test_sqlite_gives_every_answer_and_keeps_every_row_as_memory_does(steps: lis
 
 @pytest.mark.req("M14.8", "X1.23", "X1.51")
 @given(steps=STEPS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_postgres_gives_every_answer_and_keeps_every_row_as_memory_does(steps: list[Command | Pass]) -> None:
     with ledger() as dsn:
         asyncio.run(compare(steps, lambda clock: PostgresStore(dsn, boot_id="boot_a", now=clock)))

@@ -74,7 +74,7 @@ def state_of(call: CallRow) -> JobState:
     """How the job of ``call`` stands. Only for a call that has one."""
     if call.effect_state is EffectState.INTENDED:
         return JobState.RUNNING
-    if call.status == STARTED:
+    if call.status == STARTED and call.effect_state is None:
         return JobState.QUEUED
     return JobState.WAITING if call.status == "pending_approval" else JobState.ENDED
 

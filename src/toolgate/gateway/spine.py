@@ -355,6 +355,17 @@ async def _enqueue_approved(
     return await recall(world, await world.store.find(ByCall(sealed.call_id)), replayed=False)
 
 
+async def _written(world: World, command: BeginJob | Dispatch) -> Answer:
+    """The answer to a command that writes an intent. A commit in doubt is read again, and only then anything runs."""
+    try:
+        return await world.store.execute(command)
+    except StoreInDoubt:
+        kept = (await world.store.find(ByCall(command.call_id))).call
+        if kept is None or kept.effect_state is not EffectState.INTENDED or kept.owner != world.owner:
+            raise
+        return Done(kept)
+
+
 async def _begin(world: World, flight: Flight, sealed: SealedCall) -> ApprovalFact | None:
     """Take a queued job: the intent, unless the ledger says that it is another's, cancelled, or over."""
     job = flight.job
@@ -363,15 +374,7 @@ async def _begin(world: World, flight: Flight, sealed: SealedCall) -> ApprovalFa
         raise Refusal(None)
     lease_until = await world.store.now() + round(world.job_lease * MICRO)
     command = BeginJob(sealed.call_id, world.owner, lease_until, sealed.digest)
-    answer: Answer
-    try:
-        answer = await world.store.execute(command)
-    except StoreInDoubt:
-        # As with an intent: read again whether it was written, and only then run.
-        kept = (await world.store.find(ByCall(sealed.call_id))).call
-        if kept is None or kept.effect_state is not EffectState.INTENDED or kept.owner != world.owner:
-            raise
-        answer = Done(kept)
+    answer = await _written(world, command)
     if isinstance(answer, NotAllowed) and not answer.wrote:
         why = Deny(error_type=ErrorType.CONTRACT_CHANGED, reason=answer.reason)
         raise Refusal(await refuse(world, flight, sealed, why))
@@ -426,15 +429,7 @@ async def _consume(
     floor = required or LEAST
     lease_until = _lease(world, flight, await world.store.now())
     command = Dispatch(sealed.call_id, held.approval_id, world.owner, lease_until, sealed.digest, floor)
-    answer: Answer
-    try:
-        answer = await world.store.execute(command)
-    except StoreInDoubt:
-        # As with an intent: read again whether it was written, and only then run.
-        kept = (await world.store.find(ByCall(sealed.call_id))).call
-        if kept is None or kept.effect_state is not EffectState.INTENDED or kept.owner != world.owner:
-            raise
-        answer = Done(kept)
+    answer = await _written(world, command)
     match answer:
         case Done(call=row) if row is not None:
             flight.row = row
