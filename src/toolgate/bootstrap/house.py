@@ -186,13 +186,10 @@ class House:
         if self._bringing is not None:
             if patient and not self._bringing.done():
                 return
-            self._tell_of(self._bringing)
+            self._safely(self._bringing.result)
         self._bringing = lanes.service.start(self._jobs())
         if not patient:
             self._bringing.result()
-
-    def _tell_of(self, brought: Future[None]) -> None:
-        self._safely(brought.result)
 
     async def _jobs(self) -> None:
         engine, clock = self._world.jobs, self._world.clock

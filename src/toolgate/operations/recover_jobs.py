@@ -91,7 +91,9 @@ async def forget_ended(world: World) -> int:
         return 0
     forgotten, after = 0, ""
     while job_ids := await world.jobs.over(after=after, limit=AT_ONCE):
-        ended = [job_id for job_id in job_ids if await _is_over(world, job_id)]
+        # Asked together: a store over a network answers what comes together in one go.
+        over = await asyncio.gather(*(_is_over(world, job_id) for job_id in job_ids))
+        ended = [job_id for job_id, is_over in zip(job_ids, over, strict=True) if is_over]
         await world.jobs.forget(ended)
         forgotten, after = forgotten + len(ended), job_ids[-1]
     return forgotten
